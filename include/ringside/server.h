@@ -1,0 +1,81 @@
+/* The debug server: bytes of the GDB remote protocol in and out, and what vCPU threads tell it. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef RINGSIDE_SERVER_H
+#define RINGSIDE_SERVER_H
+
+#include "ringside/port.h"
+#include "ringside/target.h"
+
+struct ringside;
+
+struct ringside_config {
+    const struct ringside_target *target;
+    const struct ringside_port *port; /* NULL: one thread */
+    void *ctx;                        /* handed to all callbacks of target and port */
+    bool hold_at_start;    /* vCPUs park before their first instruction until a debugger says go */
+    bool stop_on_attach;   /* default true in the tool */
+    bool resume_on_detach; /* likewise */
+    unsigned step_ways;    /* allowed ways, enum ringside_step_way; 0: all */
+    const char *version;   /* for "monitor version"; static */
+};
+
+/* Memory the server needs; the caller provides it, aligned to 16, and frees it after the last call.
+ */
+size_t ringside_size(unsigned vcpus);
+/* Starts the server; probes stepping once on vCPU 0.  NULL if config is unusable. */
+struct ringside *ringside_init(void *memory, const struct ringside_config *config);
+
+/*
+ * The connection.  One debugger at a time: ringside_connect returns RINGSIDE_ENOSPC while there is
+ * one (the caller then sends ringside_busy_message() and closes).  All from one thread.
+ */
+int ringside_connect(struct ringside *rs);
+const char *ringside_busy_message(void); /* a packet that says that the seat is taken */
+/* The peer closed, or was closed: all breakpoints are removed and the guest goes on (by config). */
+void ringside_disconnect(struct ringside *rs);
+/* Bytes from the peer; takes all of them.  Returns RINGSIDE_OK, or RINGSIDE_EIO when the peer must
+ * be closed (it detached or killed; drain the output first). */
+int ringside_input(struct ringside *rs, const void *bytes, size_t n);
+/* Bytes for the peer: points *bytes at them and returns how many; ringside_sent says how many went.
+ */
+size_t ringside_output(struct ringside *rs, const void **bytes);
+void ringside_sent(struct ringside *rs, size_t n);
+/* Something for the peer turned up outside ringside_input (a stop): called with the lock held, on
+ * any thread, so that the I/O thread wakes and drains.  May be NULL. */
+void ringside_set_notify(struct ringside *rs, void (*notify)(void *ctx));
+
+/* What a vCPU thread does next: asked before every guest entry. */
+enum ringside_verdict {
+    RINGSIDE_RUN,  /* enter the guest */
+    RINGSIDE_PARK, /* stay out: call ringside_vcpu_wait(), or look after another vCPU and ask again
+                    */
+};
+enum ringside_verdict ringside_vcpu_enter(struct ringside *rs, unsigned vcpu);
+void ringside_vcpu_wait(struct ringside *rs,
+                        unsigned vcpu); /* returns when ringside_vcpu_enter may say RUN */
+
+/* What a vCPU thread saw when it came out of the guest. */
+enum ringside_exit_reason {
+    RINGSIDE_EXIT_OTHER, /* nothing for the debugger: I/O done, a kick, a time slice */
+    RINGSIDE_EXIT_STEP,  /* an armed step completed (monitor trap, trap flag, range left, ...) */
+    RINGSIDE_EXIT_BREAKPOINT, /* a breakpoint of ours, at RIP; the instruction has not run */
+    RINGSIDE_EXIT_WATCH, /* a watchpoint of ours; kind and address below; the instruction has run */
+    RINGSIDE_EXIT_HALT,  /* HLT with nothing pending: informational */
+    RINGSIDE_EXIT_SHUTDOWN, /* triple fault */
+    RINGSIDE_EXIT_ERROR,    /* the engine cannot go on with this vCPU */
+};
+struct ringside_exit {
+    enum ringside_exit_reason reason;
+    enum ringside_watch_kind
+        watch_kind; /* of EXIT_WATCH; RINGSIDE_WATCH_EXEC: a hardware breakpoint */
+    uint64_t watch_address;
+};
+void ringside_vcpu_exit(struct ringside *rs, unsigned vcpu, const struct ringside_exit *exit);
+
+/* The guest is gone: tells the debugger (W status) and ends the session after the output is
+ * drained. */
+void ringside_guest_ended(struct ringside *rs, int status);
+
+bool ringside_attached(const struct ringside *rs);
+
+#endif

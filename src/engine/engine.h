@@ -1,0 +1,60 @@
+/* What the tool asks of an engine, whichever it is: start it, run it, hand it the debugger. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "ringside/server.h"
+#include "vm/boot.h"
+
+/*
+ * The soft engine: all vCPUs on the caller's thread, in turn, in virtual time.  A run depends on
+ * its inputs only: memory, registers, console bytes and the virtual times at which they came.
+ */
+struct soft;
+
+enum soft_vendor { SOFT_INTEL, SOFT_AMD };
+
+struct soft_config {
+    struct vm_config vm;
+    enum soft_vendor vendor;
+    void *ctx; /* for the two callbacks */
+    void (*serial_out)(void *ctx, uint8_t byte);
+    void (*ended)(void *ctx, int what,
+                  int status); /* enum vm_request: the guest asked for its end */
+};
+
+struct soft *soft_new(const struct soft_config *config,
+                      int *error); /* NULL: *error is an errno value */
+void soft_free(struct soft *soft);
+struct vm *soft_vm(struct soft *soft);
+void soft_set_entry(struct soft *soft,
+                    const struct ringside_regs *entry); /* of the boot processor */
+
+/* The debugger's side (target.c); ctx of all callbacks is the struct soft. */
+const struct ringside_target *soft_target(void);
+void soft_set_server(struct soft *soft, struct ringside *server); /* NULL: run without a debugger */
+
+enum soft_state {
+    SOFT_BUSY,   /* the slice was used up: call again */
+    SOFT_IDLE,   /* all vCPUs wait for an interrupt that only input can cause, or real time */
+    SOFT_PARKED, /* the debugger holds all vCPUs that could run */
+    SOFT_ENDED,  /* reset, power-off or exit was asked for */
+};
+/*
+ * Run for about `instructions`.  skip_idle: when all vCPUs sleep, virtual time jumps to the next
+ * timer at once; otherwise the engine returns SOFT_IDLE and *idle_ns says how long until the timer
+ * (VM_NEVER: none), and the caller, having waited, passes the time that went by to
+ * soft_pass_idle().
+ */
+enum soft_state soft_run(struct soft *soft, uint64_t instructions, bool skip_idle,
+                         uint64_t *idle_ns);
+void soft_pass_idle(struct soft *soft, uint64_t ns);
+
+uint64_t soft_instructions(const struct soft *soft); /* of all vCPUs since power-on */
+uint64_t soft_hash(const struct soft *soft);         /* of all CPUs, devices and memory */
+/* State of CPUs and devices as bytes (memory apart): save and restore. */
+size_t soft_state_size(const struct soft *soft);
+void soft_save(const struct soft *soft, void *out);
+int soft_restore(struct soft *soft, const void *in, size_t n); /* -1: not a state of this machine */
+
+#endif
