@@ -83,7 +83,7 @@ struct x86_insn {
 enum x86_decode_error { X86_DECODE_SHORT = -1, X86_DECODE_INVALID = -2, X86_DECODE_LONG = -3 };
 int x86_decode(struct x86_insn *insn, const uint8_t *bytes, size_t n, enum x86_width width);
 
-/* Lower-case mnemonic of an operation, for messages and tests. */
+/* Mnemonic of an operation, as in X86_OPS, for messages and tests. */
 const char *x86_op_name(enum x86_op op);
 
 #endif

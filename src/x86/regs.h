@@ -92,7 +92,7 @@ enum x86_exception {
     X86_EXC_DB = 1,
     X86_EXC_NMI = 2,
     X86_EXC_BP = 3,
-    X86_OF = 4,
+    X86_EXC_OF = 4,
     X86_EXC_BR = 5,
     X86_EXC_UD = 6,
     X86_EXC_NM = 7,
