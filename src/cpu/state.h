@@ -64,7 +64,12 @@ struct cpu {
     uint8_t cpl;
     uint8_t tlb_set; /* enum cpu_tlb_set of ordinary data accesses */
     bool long_mode;  /* EFER.LMA */
+    /* Segments, by bit, through which any offset may be read or written at linear = offset: the
+     * flat ones, and ES, CS, SS, DS in 64-bit mode. */
+    uint8_t flat_read, flat_write;
     bool code_break; /* a guest code breakpoint in DR7 or TF is on: check each instruction */
+    bool data_break; /* a guest data breakpoint in DR7 is on */
+    bool alignment;  /* CR0.AM, RFLAGS.AC and CPL 3: misaligned accesses raise #AC */
     uint64_t canonical_shift; /* 16 or 7: 64 - linear address bits */
 
     /* Set from outside or by the bus, looked at when a block ends. */
