@@ -67,6 +67,7 @@ void vm_reset(struct vm *vm); /* devices only; memory is the loader's */
 /* Memory.  Host address of RAM or ROM at gpa with at least n bytes following, or NULL. */
 uint8_t *vm_ram(struct vm *vm, uint64_t gpa, size_t n);
 uint64_t vm_ram_bytes(const struct vm *vm);
+unsigned vm_cpus(const struct vm *vm); /* as configured: for the boot tables */
 /* Any guest-physical access, RAM and devices, crossing regions; holes read as ones. */
 void vm_read(struct vm *vm, uint64_t gpa, void *buffer, size_t n);
 void vm_write(struct vm *vm, uint64_t gpa, const void *buffer, size_t n);
