@@ -4,14 +4,15 @@
 #define RINGSIDE_PORT_H
 
 /*
- * Threads and condition variables in a VMM, spinning on bare metal; all NULL where one thread does
- * everything (the soft engine, a fuzzer): that thread then never calls ringside_vcpu_wait().
+ * Threads and condition variables in a VMM, spinning on bare metal.  Where one thread does
+ * everything (the soft engine, a fuzzer) there is no port at all: ringside_vcpu_wait() is then never
+ * called, and a vCPU counts as parked as soon as it is told to.  The lock need not be recursive.
  */
 struct ringside_port {
     void (*lock)(void *ctx);
     void (*unlock)(void *ctx);
-    void (*wait)(void *ctx,
-                 unsigned vcpu); /* lock held; releases it, waits for wake, takes it again */
+    /* Lock held; releases it, sleeps until wake of this vCPU (or without cause), takes it again. */
+    void (*wait)(void *ctx, unsigned vcpu);
     void (*wake)(void *ctx, unsigned vcpu); /* lock held */
 };
 

@@ -20,7 +20,7 @@ struct ringside_config {
 };
 
 /* Memory the server needs; the caller provides it, aligned to 16, and frees it after the last call.
- */
+ * Most of it (a table of breakpoints) is not touched before it is used. */
 size_t ringside_size(unsigned vcpus);
 /* Starts the server; probes stepping once on vCPU 0.  NULL if config is unusable. */
 struct ringside *ringside_init(void *memory, const struct ringside_config *config);
@@ -31,28 +31,39 @@ struct ringside *ringside_init(void *memory, const struct ringside_config *confi
  */
 int ringside_connect(struct ringside *rs);
 const char *ringside_busy_message(void); /* a packet that says that the seat is taken */
-/* The peer closed, or was closed: all breakpoints are removed and the guest goes on (by config). */
+/* The peer closed, or was closed: all breakpoints are removed and the guest goes on (by config).
+ * Does nothing while there is no debugger. */
 void ringside_disconnect(struct ringside *rs);
-/* Bytes from the peer; takes all of them.  Returns RINGSIDE_OK, or RINGSIDE_EIO when the peer must
- * be closed (it detached or killed; drain the output first). */
-int ringside_input(struct ringside *rs, const void *bytes, size_t n);
+/*
+ * Bytes from the peer; returns how many were taken.  Fewer than n while replies wait to be drained
+ * or vCPUs are still on their way to a stop: keep the rest and offer it again after ringside_sent()
+ * or the notification.
+ */
+size_t ringside_input(struct ringside *rs, const void *bytes, size_t n);
+/* The session is over (the peer detached or killed, the guest ended): drain the output, close, and
+ * call ringside_disconnect. */
+bool ringside_finished(struct ringside *rs);
 /* Bytes for the peer: points *bytes at them and returns how many; ringside_sent says how many went.
  */
 size_t ringside_output(struct ringside *rs, const void **bytes);
 void ringside_sent(struct ringside *rs, size_t n);
-/* Something for the peer turned up outside ringside_input (a stop): called with the lock held, on
- * any thread, so that the I/O thread wakes and drains.  May be NULL. */
+/* Something happened outside ringside_input (a stop): called with the lock held, on any thread, so
+ * that the I/O thread wakes, drains the output and offers the input it still has.  May be NULL. */
 void ringside_set_notify(struct ringside *rs, void (*notify)(void *ctx));
 
-/* What a vCPU thread does next: asked before every guest entry. */
+/*
+ * What a vCPU thread does next: asked before every guest entry, and again after every kick, by vCPUs
+ * that sleep (halted, waiting for SIPI) as well.  A kick that comes between the verdict RUN and the
+ * entry must not be lost.
+ */
 enum ringside_verdict {
     RINGSIDE_RUN,  /* enter the guest */
     RINGSIDE_PARK, /* stay out: call ringside_vcpu_wait(), or look after another vCPU and ask again
                     */
 };
 enum ringside_verdict ringside_vcpu_enter(struct ringside *rs, unsigned vcpu);
-void ringside_vcpu_wait(struct ringside *rs,
-                        unsigned vcpu); /* returns when ringside_vcpu_enter may say RUN */
+/* Returns when ringside_vcpu_enter may say RUN.  Only with a port that has wait. */
+void ringside_vcpu_wait(struct ringside *rs, unsigned vcpu);
 
 /* What a vCPU thread saw when it came out of the guest. */
 enum ringside_exit_reason {
@@ -73,7 +84,7 @@ struct ringside_exit {
 void ringside_vcpu_exit(struct ringside *rs, unsigned vcpu, const struct ringside_exit *exit);
 
 /* The guest is gone: tells the debugger (W status) and ends the session after the output is
- * drained. */
+ * drained.  From the thread of the connection, or before it runs. */
 void ringside_guest_ended(struct ringside *rs, int status);
 
 bool ringside_attached(const struct ringside *rs);

@@ -3,6 +3,7 @@
 #ifndef RINGSIDE_TARGET_H
 #define RINGSIDE_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ringside/regs.h"
@@ -33,7 +34,9 @@ enum ringside_step_way {
  * Optional: stepping hardware.  probe is called once, for vCPU 0 (the boot processor), when the
  * server starts; its answer serves all vCPUs.  arm makes the next entry of this vCPU exit after
  * exactly one instruction or event delivery with RINGSIDE_EXIT_STEP; it stays armed over exits that
- * are no step, until disarm.  hold_interrupts may be ignored where it cannot be done.
+ * are no step, until disarm.  A breakpoint of ours (of either kind) on that one instruction does
+ * not fire: an armed step is also how a vCPU leaves a breakpoint.  A halted vCPU's next step is the
+ * delivery of the event that wakes it.  hold_interrupts may be ignored where it cannot be done.
  */
 struct ringside_step_ops {
     unsigned (*probe)(void *ctx, unsigned vcpu);
@@ -41,7 +44,8 @@ struct ringside_step_ops {
     void (*disarm)(void *ctx, unsigned vcpu);
     /* Optional (may be NULL): as many steps as fit while begin <= RIP < end, at most budget
      * instructions, without leaving the engine; the exit comes when RIP left the range, the budget
-     * is used up, or anything else would end a single step.  Both ends are linear RIP values. */
+     * is used up, or anything else would end a single step.  Both ends are RIP values.  Only the
+     * first instruction passes a breakpoint of ours that stands on it. */
     int (*arm_range)(void *ctx, unsigned vcpu, unsigned way, bool hold_interrupts, uint64_t begin,
                      uint64_t end, uint64_t budget);
 };
