@@ -1,0 +1,9 @@
+/* AES, PCLMULQDQ, SHA: none yet. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cpu/sse.h"
+
+cpu_handler *cpu_bind_crypto(const struct x86_insn *insn)
+{
+    (void)insn;
+    return NULL;
+}
