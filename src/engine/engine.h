@@ -51,6 +51,7 @@ enum soft_state soft_run(struct soft *soft, uint64_t instructions, bool skip_idl
 void soft_pass_idle(struct soft *soft, uint64_t ns);
 
 uint64_t soft_instructions(const struct soft *soft); /* of all vCPUs since power-on */
+uint64_t soft_time(const struct soft *soft);         /* virtual nanoseconds since power-on */
 uint64_t soft_hash(const struct soft *soft);         /* of all CPUs, devices and memory */
 /* State of CPUs and devices as bytes (memory apart): save and restore. */
 size_t soft_state_size(const struct soft *soft);

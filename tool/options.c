@@ -1,0 +1,239 @@
+/* Reads the command line of "ringside run". */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+const char options_help[] =
+    "usage: ringside run -k KERNEL [options]    boot a kernel under the debugger\n"
+    "       ringside symbols KERNEL -o FILE     write the kernel's own symbols as an ELF file\n"
+    "       ringside --help | --version\n"
+    "\n"
+    "  -k KERNEL        bzImage, PVH ELF64 or Multiboot 1 image\n"
+    "  -i INITRD        initial ramdisk (Multiboot: the first module)\n"
+    "  -a CMDLINE       the kernel's command line\n"
+    "  -m MIB           memory (512)\n"
+    "  -c CPUS          number of virtual processors, 1 to 64 (1)\n"
+    "  -e ENGINE        auto, soft or kvm (auto; kvm is not there yet)\n"
+    "  --cpu VENDOR     intel or amd: the processor that the guest sees (intel)\n"
+    "  --step WAY       auto or emulate (auto); monitor-trap, interrupt-shadow and trap-flag\n"
+    "                   are not there yet\n"
+    "  -G [w][ADDR:]PORT | -G [w]unix:PATH\n"
+    "                   serve a debugger; w holds the guest at its first instruction until one\n"
+    "                   attaches and continues it. ADDR is 127.0.0.1 if not given; port 0 takes\n"
+    "                   a free one and says which\n"
+    "  --serial WHERE   stdio, none, file:PATH or unix:PATH (stdio); on a terminal Ctrl-A x quits\n"
+    "  --exit-port [PORT]\n"
+    "                   QEMU's isa-debug-exit: a write of V ends the program with (V << 1) | 1\n"
+    "                   (0xf4)\n"
+    "  --report         at the end print the instructions, the virtual time and the state's hash\n"
+    "  --limit N        end after N instructions (for tests)\n";
+
+enum {
+    OPTION_CPU = 256,
+    OPTION_STEP,
+    OPTION_SERIAL,
+    OPTION_EXIT_PORT,
+    OPTION_REPORT,
+    OPTION_LIMIT,
+};
+
+static const struct option long_options[] = {
+    {"cpu", required_argument, NULL, OPTION_CPU},
+    {"step", required_argument, NULL, OPTION_STEP},
+    {"serial", required_argument, NULL, OPTION_SERIAL},
+    {"exit-port", optional_argument, NULL, OPTION_EXIT_PORT},
+    {"report", no_argument, NULL, OPTION_REPORT},
+    {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+enum { MIB_MIN = 4, MIB_MAX = 1 << 20, MIB_DEFAULT = 512, EXIT_PORT_DEFAULT = 0xf4 };
+
+static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
+{
+    if (!isdigit((unsigned char)text[0]))
+        return false; /* strtoull would take blanks and a sign */
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 0);
+    if (errno != 0 || *end != '\0' || value < min || value > max)
+        return false;
+    *out = value;
+    return true;
+}
+
+static bool parse_engine(const char *text, struct options *out)
+{
+    if (strcmp(text, "kvm") == 0) {
+        tool_say("-e kvm: the KVM engine is not built yet; use -e soft");
+        return false;
+    }
+    if (strcmp(text, "soft") != 0 && strcmp(text, "auto") != 0) {
+        tool_say("-e '%s': the engines are auto, soft and kvm", text);
+        return false;
+    }
+    out->engine_named = strcmp(text, "soft") == 0;
+    return true;
+}
+
+static bool parse_vendor(const char *text, struct options *out)
+{
+    if (strcmp(text, "intel") != 0 && strcmp(text, "amd") != 0) {
+        tool_say("--cpu '%s': the processors are intel and amd", text);
+        return false;
+    }
+    out->vendor = text[0] == 'i' ? SOFT_INTEL : SOFT_AMD;
+    return true;
+}
+
+static bool parse_step(const char *text, struct options *out)
+{
+    static const struct {
+        const char *name;
+        unsigned ways;
+        bool there;
+    } ways[] = {
+        {"auto", 0, true},
+        {"emulate", RINGSIDE_STEP_EMULATE, true},
+        {"monitor-trap", RINGSIDE_STEP_MONITOR_TRAP, false},
+        {"interrupt-shadow", RINGSIDE_STEP_INTERRUPT_SHADOW, false},
+        {"trap-flag", RINGSIDE_STEP_TRAP_FLAG, false},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        if (strcmp(text, ways[i].name) != 0)
+            continue;
+        if (!ways[i].there)
+            tool_say("--step %s: not built yet; use auto or emulate", text);
+        out->step_ways = ways[i].ways;
+        return ways[i].there;
+    }
+    tool_say(
+        "--step '%s': the ways are auto, emulate, monitor-trap, interrupt-shadow and trap-flag",
+        text);
+    return false;
+}
+
+static bool parse_serial(const char *text, struct options *out)
+{
+    static const struct {
+        const char *name;
+        enum serial_kind kind;
+    } kinds[] = {
+        {"stdio", SERIAL_STDIO},
+        {"none", SERIAL_NONE},
+        {"file:", SERIAL_FILE},
+        {"unix:", SERIAL_UNIX},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        size_t n = strlen(kinds[i].name);
+        bool wants_path = kinds[i].name[n - 1] == ':';
+        if (strncmp(text, kinds[i].name, n) != 0 || (text[n] != '\0') != wants_path)
+            continue;
+        out->serial = kinds[i].kind;
+        out->serial_path = text + n;
+        return true;
+    }
+    tool_say("--serial '%s': use stdio, none, file:PATH or unix:PATH", text);
+    return false;
+}
+
+static bool parse_debug(const char *text, struct options *out)
+{
+    out->debug = true;
+    out->hold = text[0] == 'w';
+    return endpoint_parse(text + out->hold, &out->endpoint);
+}
+
+static bool parse_number(const char *name, const char *text, uint64_t min, uint64_t max,
+                         uint64_t *out)
+{
+    if (number(text, min, max, out))
+        return true;
+    if (max == UINT64_MAX)
+        tool_say("%s '%s': use a number", name, text);
+    else
+        tool_say("%s '%s': use a number from %llu to %llu", name, text, (unsigned long long)min,
+                 (unsigned long long)max);
+    return false;
+}
+
+/* getopt takes an optional argument only after '='; a number that follows is meant as one, too. */
+static const char *following_number(int argc, char **argv)
+{
+    if (optarg != NULL || optind >= argc || !isdigit((unsigned char)argv[optind][0]))
+        return optarg;
+    return argv[optind++];
+}
+
+static bool parse_option(int option, int argc, char **argv, struct options *out)
+{
+    uint64_t value = EXIT_PORT_DEFAULT;
+    switch (option) {
+    case 'k': out->kernel = optarg; return true;
+    case 'i': out->initrd = optarg; return true;
+    case 'a': out->cmdline = optarg; return true;
+    case 'm':
+        if (!parse_number("-m", optarg, MIB_MIN, MIB_MAX, &value))
+            return false;
+        out->ram_bytes = value << 20;
+        return true;
+    case 'c':
+        if (!parse_number("-c", optarg, 1, VM_CPUS_MAX, &value))
+            return false;
+        out->cpus = (unsigned)value;
+        return true;
+    case 'e': return parse_engine(optarg, out);
+    case 'G': return parse_debug(optarg, out);
+    case OPTION_CPU: return parse_vendor(optarg, out);
+    case OPTION_STEP: return parse_step(optarg, out);
+    case OPTION_SERIAL: return parse_serial(optarg, out);
+    case OPTION_EXIT_PORT: {
+        const char *text = following_number(argc, argv);
+        if (text != NULL && !parse_number("--exit-port", text, 0, 0xffff, &value))
+            return false;
+        out->exit_port = (int)value;
+        return true;
+    }
+    case OPTION_REPORT: out->report = true; return true;
+    case OPTION_LIMIT: return parse_number("--limit", optarg, 1, UINT64_MAX, &out->limit);
+    case ':': tool_say("%s: its argument is missing; see --help", argv[optind - 1]); return false;
+    default: tool_say("%s: no such option; see --help", argv[optind - 1]); return false;
+    }
+}
+
+enum options_result options_parse(int argc, char **argv, struct options *out)
+{
+    *out = (struct options){
+        .cmdline = "",
+        .ram_bytes = (uint64_t)MIB_DEFAULT << 20,
+        .cpus = 1,
+        .serial = SERIAL_STDIO,
+        .exit_port = -1,
+        .limit = UINT64_MAX,
+    };
+    opterr = 0;
+    int option;
+    while ((option = getopt_long(argc, argv, "+:k:i:a:m:c:e:G:h", long_options, NULL)) != -1) {
+        if (option == 'h')
+            return OPTIONS_HELP;
+        if (!parse_option(option, argc, argv, out))
+            return OPTIONS_BAD;
+    }
+    if (optind < argc) {
+        tool_say("'%s': every argument belongs to an option; see --help", argv[optind]);
+        return OPTIONS_BAD;
+    }
+    if (out->kernel == NULL) {
+        tool_say("-k KERNEL is missing: which kernel shall be booted?");
+        return OPTIONS_BAD;
+    }
+    return OPTIONS_RUN;
+}

@@ -1,0 +1,309 @@
+/* "ringside run": builds the machine, then turns between the guest, the debugger and the console.
+ */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "load.h"
+#include "options.h"
+#include "peer.h"
+#include "serial.h"
+#include "tool.h"
+
+/* Guest instructions between two looks at the sockets: under a millisecond of host time.  A fixed
+ * number, so that input that is there from the start reaches the guest at the same instruction. */
+enum { SLICE = 50000 };
+
+enum { POLL_SIGNALS, POLL_SERIAL, POLL_PEER = POLL_SERIAL + SERIAL_POLLS };
+enum { POLLS = POLL_PEER + PEER_POLLS };
+
+struct run {
+    const struct options *options;
+    struct soft *soft;
+    void *server_memory; /* NULL: no debugger is served */
+    struct serial serial;
+    struct peer peer;
+    int signals; /* -1: not opened */
+    enum soft_state state;
+    uint64_t idle_ns; /* with SOFT_IDLE: until the next timer */
+    bool over;
+    int status; /* what the program exits with */
+    int signal; /* that ended the run, 0: none */
+};
+
+static void guest_wrote(void *ctx, uint8_t byte)
+{
+    struct run *run = ctx;
+    serial_put(&run->serial, byte);
+}
+
+static void guest_ended(void *ctx, int what, int status)
+{
+    struct run *run = ctx;
+    run->over = true;
+    run->status = what == VM_EXIT ? status : TOOL_OK;
+    if (what != VM_EXIT)
+        tool_say(what == VM_RESET ? "the guest reset the machine" : "the guest powered off");
+}
+
+static uint64_t host_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Signals come through a descriptor, so that none gets past the clean-up. */
+static int open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCONT);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void take_signals(struct run *run)
+{
+    struct signalfd_siginfo info;
+    while (read(run->signals, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGCONT) {
+            serial_to_raw(&run->serial);
+            continue;
+        }
+        run->over = true;
+        run->signal = (int)info.ssi_signo;
+    }
+}
+
+static int load(struct run *run)
+{
+    const struct options *options = run->options;
+    struct file kernel = {0}, initrd = {0};
+    struct ringside_regs entry;
+    struct boot_error error;
+    int status = file_load(&kernel, options->kernel);
+    if (status == 0 && options->initrd != NULL)
+        status = file_load(&initrd, options->initrd);
+    if (status == 0) {
+        const struct boot_config boot = {
+            .kernel = kernel.bytes,
+            .kernel_size = kernel.size,
+            .initrd = initrd.bytes,
+            .initrd_size = initrd.size,
+            .cmdline = options->cmdline,
+        };
+        status = boot_load(soft_vm(run->soft), &boot, &entry, &error);
+        if (status != 0)
+            tool_say("%s: %s", options->kernel, error.text);
+        else
+            soft_set_entry(run->soft, &entry);
+    }
+    file_unload(&initrd);
+    file_unload(&kernel);
+    return status;
+}
+
+static int build_machine(struct run *run)
+{
+    const struct options *options = run->options;
+    const struct soft_config config = {
+        .vm = {options->ram_bytes, options->cpus, options->exit_port},
+        .vendor = options->vendor,
+        .ctx = run,
+        .serial_out = guest_wrote,
+        .ended = guest_ended,
+    };
+    int error = 0;
+    run->soft = soft_new(&config, &error);
+    if (run->soft != NULL)
+        return load(run);
+    tool_say("a machine with %" PRIu64 " MiB cannot be made: %s", options->ram_bytes >> 20,
+             strerror(abs(error)));
+    return -1;
+}
+
+static int serve_debugger(struct run *run)
+{
+    const struct options *options = run->options;
+    if (!options->debug)
+        return 0;
+    size_t size = (ringside_size(options->cpus) + 15) & ~(size_t)15;
+    run->server_memory = aligned_alloc(16, size);
+    if (run->server_memory == NULL) {
+        tool_say("no memory for the debug server");
+        return -1;
+    }
+    const struct ringside_config config = {
+        .target = soft_target(),
+        .ctx = run->soft,
+        .hold_at_start = options->hold,
+        .stop_on_attach = true,
+        .resume_on_detach = true,
+        .step_ways = options->step_ways,
+        .version = RINGSIDE_VERSION,
+    };
+    run->peer.server = ringside_init(run->server_memory, &config);
+    if (run->peer.server == NULL) {
+        tool_say("the debug server cannot serve this machine");
+        return -1;
+    }
+    soft_set_server(run->soft, run->peer.server);
+    if (peer_listen(&run->peer, &options->endpoint) != 0)
+        return -1;
+    tool_say("%s: target remote %s",
+             options->hold ? "held until a debugger continues it" : "a debugger may attach",
+             run->peer.listener.name);
+    return 0;
+}
+
+/* How long nothing happens without input: 0 while the guest has something to do. */
+static const struct timespec *patience(const struct run *run, struct timespec *time)
+{
+    uint64_t ns = 0;
+    if (serial_choked(&run->serial) || run->state == SOFT_PARKED)
+        return NULL;
+    if (run->state == SOFT_IDLE)
+        ns = run->idle_ns;
+    if (ns == VM_NEVER)
+        return NULL;
+    *time = (struct timespec){(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+    return time;
+}
+
+/* Waits for input as long as the guest does, and tells the guest how much time went by. */
+static void wait_for_input(struct run *run, struct pollfd polls[POLLS])
+{
+    struct timespec time;
+    const struct timespec *timeout = patience(run, &time);
+    uint64_t begin = run->state == SOFT_IDLE ? host_ns() : 0;
+    if (ppoll(polls, POLLS, timeout, NULL) < 0) {
+        for (unsigned i = 0; i < POLLS; i++)
+            polls[i].revents = 0;
+    }
+    if (run->state == SOFT_IDLE && run->serial.someone_waits) {
+        uint64_t passed = host_ns() - begin;
+        soft_pass_idle(run->soft, passed < run->idle_ns ? passed : run->idle_ns);
+    }
+}
+
+static void take_input(struct run *run)
+{
+    struct pollfd polls[POLLS];
+    uint8_t bytes[256];
+    size_t room = vm_serial_room(soft_vm(run->soft));
+    room = room < sizeof bytes ? room : sizeof bytes;
+
+    polls[POLL_SIGNALS] = (struct pollfd){.fd = run->signals, .events = POLLIN};
+    serial_poll(&run->serial, room, polls + POLL_SERIAL);
+    peer_poll(&run->peer, polls + POLL_PEER);
+    wait_for_input(run, polls);
+
+    if (polls[POLL_SIGNALS].revents != 0)
+        take_signals(run);
+    if (!serial_send(&run->serial, polls + POLL_SERIAL)) {
+        run->over = true;
+        run->status = TOOL_FAILED;
+    }
+    int n = serial_receive(&run->serial, polls + POLL_SERIAL, bytes, room);
+    if (n < 0)
+        run->over = true;
+    if (n > 0)
+        vm_serial_in(soft_vm(run->soft), bytes, (size_t)n);
+    peer_receive(&run->peer, polls + POLL_PEER);
+}
+
+static void run_guest(struct run *run)
+{
+    uint64_t done = soft_instructions(run->soft);
+    if (done >= run->options->limit) {
+        run->over = true;
+        return;
+    }
+    if (serial_choked(&run->serial))
+        return;
+    uint64_t left = run->options->limit - done;
+    run->state =
+        soft_run(run->soft, left < SLICE ? left : SLICE, !run->serial.someone_waits, &run->idle_ns);
+    if (run->state == SOFT_ENDED)
+        run->over = true;
+    peer_pump(&run->peer);
+}
+
+static void report(const struct run *run)
+{
+    fprintf(stderr,
+            "ringside: report: instructions %" PRIu64 " time-ns %" PRIu64 " hash %016" PRIx64 "\n",
+            soft_instructions(run->soft), soft_time(run->soft), soft_hash(run->soft));
+}
+
+static int start(struct run *run)
+{
+    run->signals = open_signals();
+    if (build_machine(run) != 0)
+        return TOOL_BAD_INPUT;
+    if (!run->options->engine_named)
+        tool_say("engine: soft (-e auto; the KVM engine is not built yet)");
+    if (serve_debugger(run) != 0 ||
+        serial_open(&run->serial, run->options->serial, run->options->serial_path) != 0)
+        return TOOL_BAD_INPUT;
+    return TOOL_OK;
+}
+
+static void clean_up(struct run *run)
+{
+    peer_close(&run->peer);
+    serial_close(&run->serial);
+    free(run->server_memory);
+    if (run->soft != NULL)
+        soft_free(run->soft);
+    if (run->signals >= 0)
+        close(run->signals);
+}
+
+int run_command(int argc, char **argv)
+{
+    static struct run run; /* large: it holds the queues */
+    struct options options;
+    switch (options_parse(argc, argv, &options)) {
+    case OPTIONS_HELP: fputs(options_help, stdout); return TOOL_OK;
+    case OPTIONS_BAD: return TOOL_BAD_INPUT;
+    case OPTIONS_RUN: break;
+    }
+    run.options = &options;
+    peer_init(&run.peer);
+    serial_init(&run.serial);
+    run.status = start(&run);
+    if (run.status == TOOL_OK) {
+        while (!run.over) {
+            take_input(&run);
+            if (!run.over)
+                run_guest(&run);
+        }
+        peer_guest_ended(&run.peer, run.status);
+        if (options.report)
+            report(&run);
+    }
+    clean_up(&run);
+    if (run.signal != 0) {
+        /* Die of it, so that whoever waits for us sees why. */
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, run.signal);
+        raise(run.signal); /* stays pending until the next line */
+        sigprocmask(SIG_UNBLOCK, &set, NULL);
+    }
+    return run.status;
+}
