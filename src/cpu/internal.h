@@ -34,8 +34,9 @@ cpu_handler *
 cpu_bind_segment(const struct x86_insn *insn); /* segment.c: loads, tables, LAR.., bases */
 cpu_handler *cpu_bind_syscall(const struct x86_insn *insn); /* syscall.c */
 cpu_handler *
-cpu_bind_system(const struct x86_insn *insn);           /* system.c: CRs, DRs, TLB, HLT, CLI/STI */
+cpu_bind_system(const struct x86_insn *insn);           /* system.c: CRs, TLB, HLT, CLI/STI */
 cpu_handler *cpu_bind_msr(const struct x86_insn *insn); /* msr.c, with RDTSC, CPUID, RDRAND */
+cpu_handler *cpu_bind_debug(const struct x86_insn *insn); /* debug.c: MOV DR */
 cpu_handler *cpu_bind_io(const struct x86_insn *insn);  /* io.c: IN, OUT */
 cpu_handler *cpu_bind_x87(const struct x86_insn *insn); /* x87.c */
 cpu_handler *cpu_bind_state_image(const struct x86_insn *insn); /* xsave.c: FXSAVE, XSAVE, MXCSR */
@@ -148,6 +149,21 @@ int cpu_jump(struct cpu *cpu, uint64_t rip, unsigned opsize);
 /* Deliver an event now (events.c): 0 done (rip is the handler's), CPU_STOP after a triple fault,
  * CPU_DECLINE.  Faults on the way become double and triple faults inside. */
 int cpu_deliver(struct cpu *cpu, const struct cpu_event *event);
+
+
+/* --- Ports and debug registers ---------------------------------------------------------------- */
+
+/* IN and OUT of 1, 2 or 4 bytes with the privilege checks and I/O breakpoints (io.c). */
+int cpu_port_in(struct cpu *cpu, uint16_t port, unsigned size, uint64_t *value);
+int cpu_port_out(struct cpu *cpu, uint16_t port, unsigned size, uint64_t value);
+
+/* The guest's breakpoints that an access of this kind hits: DR6 bits B0..B3 (debug.c). */
+enum cpu_break_kind { CPU_BREAK_EXEC, CPU_BREAK_WRITE, CPU_BREAK_IO, CPU_BREAK_READ };
+uint64_t cpu_break_hits(const struct cpu *cpu, enum cpu_break_kind kind, uint64_t address,
+                        unsigned size);
+
+/* The time stamp counter now (msr.c). */
+uint64_t cpu_tsc(const struct cpu *cpu);
 
 #include "cpu/inline.h"
 

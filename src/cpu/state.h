@@ -86,6 +86,7 @@ struct cpu {
     struct ringside_fpu fpu;
     uint64_t monitor_gpa; /* armed by MONITOR */
     uint64_t rng;         /* state of RDRAND and RDSEED: deterministic */
+    uint64_t tsc_adjust, spec_ctrl, amd_hwcr;
     uint64_t mtrr_def, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
 
     struct cpu_model model;
