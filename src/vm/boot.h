@@ -24,6 +24,7 @@ struct boot_error {
  * Recognises a bzImage, a PVH ELF64 or a Multiboot 1 image, places it, its initrd and its tables
  * (ACPI: RSDP, XSDT, FADT, MADT, DSDT; e820) into the machine's memory, and says how the boot
  * processor starts.  The files come from strangers: every offset and size is checked.
+ * The machine's memory is new: all zeros.
  * 0, or -1 with error->text.
  */
 int boot_load(struct vm *vm, const struct boot_config *config, struct ringside_regs *entry,

@@ -19,6 +19,18 @@ enum { VM_CPUS_MAX = 64, VM_DEVICES_MAX = 32, VM_REGIONS_MAX = 64 };
 #define VM_LAPIC_BASE  0xfee00000ull
 #define VM_NEVER       UINT64_MAX
 
+/* ACPI fixed hardware, as the tables name it (boot/acpi.c) and the devices implement it: PM1a event
+ * (4 ports) and control (2) blocks, the PM timer (4, counts 24 bits), the reset register; the SCI's
+ * GSI; and SLP_TYP of S5. */
+enum {
+    VM_ACPI_EVENT = 0x600,
+    VM_ACPI_CONTROL = 0x604,
+    VM_ACPI_TIMER = 0x608,
+    VM_ACPI_SCI = 9,
+    VM_ACPI_S5 = 5,
+    VM_RESET_PORT = 0xcf9, /* 0x06: reset */
+};
+
 struct vm;
 
 /*
