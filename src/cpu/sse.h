@@ -98,7 +98,6 @@ int cpu_packed_part(struct cpu *cpu, const struct x86_insn *insn, unsigned size,
 
 /* Parts of cpu_bind_sse_float and cpu_bind_sse_int, one a file. */
 cpu_handler *cpu_bind_sse_convert(const struct x86_insn *insn);
-cpu_handler *cpu_bind_sse_compare(const struct x86_insn *insn);
 cpu_handler *cpu_bind_sse_shuffle(const struct x86_insn *insn);
 cpu_handler *cpu_bind_sse_element(const struct x86_insn *insn);
 cpu_handler *cpu_bind_sse_string(const struct x86_insn *insn);
