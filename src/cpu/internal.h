@@ -60,6 +60,8 @@ int cpu_fault_code(struct cpu *cpu, uint8_t vector, uint32_t error); /* with one
 
 /* --- Memory ---------------------------------------------------------------------------------- */
 
+enum { CPU_PHYS_BITS = 46 }; /* MAXPHYADDR, for page tables and CPUID */
+
 enum cpu_access {
     CPU_READ = 1,
     CPU_WRITE = 2, /* with CPU_READ: read-modify-write, checked as a write */
@@ -137,7 +139,10 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t value);
 
 /* --- Control --------------------------------------------------------------------------------- */
 
-/* Re-derive width, cpl, tlb_set, ... after CR0, CR4, EFER, CS, SS, RFLAGS.VM/AC/TF or DR7 changed.
+/*
+ * Re-derive width, cpl, tlb_set, ... after CR0, CR4, EFER, a segment register, RFLAGS.VM/AC/TF or
+ * DR0..DR3/DR7 changed.  Flushes the TLBs if a bit that paging depends on changed (a new CR3 is the
+ * caller's to flush).  The base of FS or GS alone needs no call in 64-bit mode.
  */
 void cpu_update_mode(struct cpu *cpu);
 /* TLB maintenance (Intel SDM vol. 3, 4.10.4). */
@@ -146,6 +151,11 @@ void cpu_flush_page(struct cpu *cpu, uint64_t linear);
 /* A near jump to an offset: truncates to opsize, checks limit or canonical form, sets rip;
  * CPU_BRANCH. */
 int cpu_jump(struct cpu *cpu, uint64_t rip, unsigned opsize);
+/* Look at interrupts, traps and watchpoints after this instruction although it returns CPU_NEXT. */
+static inline void cpu_end_block(struct cpu *cpu)
+{
+    cpu->end = NULL;
+}
 /* Deliver an event now (events.c): 0 done (rip is the handler's), CPU_STOP after a triple fault,
  * CPU_DECLINE.  Faults on the way become double and triple faults inside. */
 int cpu_deliver(struct cpu *cpu, const struct cpu_event *event);

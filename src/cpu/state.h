@@ -19,7 +19,7 @@ struct cpu_flags {
     uint64_t carry;
 };
 
-enum { CPU_TLB_SIZE = 1024, CPU_JUMP_SIZE = 4096 };
+enum { CPU_TLB_SIZE = 1024, CPU_JUMP_SIZE = 4096, CPU_FETCH_SIZE = 256 };
 
 /*
  * A data TLB entry maps one linear page.  A tag is the page's linear address when accesses of that
@@ -28,10 +28,17 @@ enum { CPU_TLB_SIZE = 1024, CPU_JUMP_SIZE = 4096 };
  * the slow path.
  */
 #define CPU_TLB_NONE 1ull /* no page has this address */
+#define CPU_TLB_SLOW 2ull /* or'ed to a tag: translated and allowed, but only for the slow path */
 struct cpu_tlb_entry {
     uint64_t read, write;
     uintptr_t host; /* host address = linear address + host */
-    uint64_t gpa;   /* of the page; bit 0: global */
+    uint64_t gpa;   /* of the page, with the bits below */
+};
+enum cpu_tlb_bits {
+    CPU_TLB_GLOBAL = 1 << 0,
+    CPU_TLB_MEMORY = 1 << 1, /* host is valid for reading */
+    CPU_TLB_ROM = 1 << 2,    /* but not for writing */
+    CPU_TLB_LARGE = 1 << 3,  /* part of a larger page */
 };
 
 /* One TLB for each kind of rights that an access can have. */
@@ -42,9 +49,17 @@ enum cpu_tlb_set {
     CPU_TLB_SETS,
 };
 
+/* Decoded code by linear address.  The 64 entries of one page lie together, see mmu.c. */
 struct cpu_jump_entry {
-    uint64_t rip;
-    const struct cpu_block *block;
+    uint64_t key; /* linear address ^ cpu->code_key */
+    struct cpu_block *block;
+};
+
+/* A page that code was fetched from. */
+struct cpu_fetch_entry {
+    uint64_t key; /* linear address of the page ^ cpu->code_key */
+    uint64_t gpa;
+    const uint8_t *host; /* NULL: no memory, fetch through the bus */
 };
 
 struct cpu {
@@ -70,9 +85,17 @@ struct cpu {
     bool code_break; /* a guest code breakpoint in DR7 or TF is on: check each instruction */
     bool data_break; /* a guest data breakpoint in DR7 is on */
     bool alignment;  /* CR0.AM, RFLAGS.AC and CPL 3: misaligned accesses raise #AC */
-    uint64_t canonical_shift; /* 16 or 7: 64 - linear address bits */
+    bool code_limit; /* the CS limit has to be checked */
+    uint8_t canonical_shift; /* 16 or 7: 64 - linear address bits */
+    uint64_t code_key; /* CPL 3 and width, in bits 62:58 where canonical addresses are all alike */
+    uint64_t paging_key;   /* bits of CR0, CR4 and EFER that the TLBs were filled under */
+    uint64_t break_key[5]; /* DR0..DR3 and DR7 likewise */
 
-    /* Set from outside or by the bus, looked at when a block ends. */
+    /* One behind the last slot that the running block may execute.  Whatever must be looked at
+     * before the next instruction sets it to NULL: see cpu_end_block(). */
+    const struct cpu_slot *end;
+
+    /* Set from outside, or by the bus and by handlers that then return CPU_SYNC. */
     bool intr; /* the interrupt controller has a vector for acknowledge() */
     bool nmi;
     bool yield; /* return CPU_EXIT_YIELD after this instruction */
@@ -99,9 +122,9 @@ struct cpu {
 
     struct cpu_tlb_entry tlb[CPU_TLB_SETS][CPU_TLB_SIZE];
     struct cpu_jump_entry jump[CPU_JUMP_SIZE];
-    /* The page that code was last fetched from, and its host bytes. */
-    uint64_t fetch_page, fetch_gpa;
-    const uint8_t *fetch_host;
+    struct cpu_fetch_entry fetch[CPU_FETCH_SIZE];
+    bool tlb_used[CPU_TLB_SETS]; /* filled since the last flush of all */
+    bool large[2];               /* a larger page is in the TLBs, by half of the address space */
 };
 
 #endif
