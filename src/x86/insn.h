@@ -32,11 +32,14 @@ enum x86_operand_kind {
     X86_FAR,  /* a far pointer in the instruction: imm is the offset, imm2 the selector */
 };
 
+/*
+ * size is in bytes: of the data used (4 for MOVSS's XMM registers), of an immediate as encoded; 0
+ * where none makes sense (LEA, INVLPG, XSAVE; FXSAVE and x87 images have their real size).
+ */
 struct x86_operand {
     uint8_t kind; /* enum x86_operand_kind */
     uint8_t reg;
-    uint16_t size; /* bytes; 0 where none makes sense (LEA's memory, INVLPG, FXSAVE areas have their
-                      real size) */
+    uint16_t size;
 };
 
 enum x86_reg_none { X86_NO_REG = 0xff, X86_RIP = 0xfe };
@@ -72,6 +75,12 @@ struct x86_insn {
     uint8_t count;       /* operands used */
     struct x86_operand operand[X86_OPERANDS_MAX]; /* explicit ones, in Intel's order */
 };
+
+/*
+ * A string operation has one operand: memory at seg:rSI for MOVS, CMPS, LODS and OUTS, at ES:rDI
+ * for STOS, SCAS and INS; its size is the element's.  XLAT has none; it reads seg:[rBX + AL].
+ * Implied registers are operands where Intel's syntax names them (AL, CL, DX, ST), not otherwise.
+ */
 
 /*
  * Decode the instruction in bytes[0..n).

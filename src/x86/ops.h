@@ -21,7 +21,7 @@
     /* moves and stack */ \
     X(MOV) X(MOVZX) X(MOVSX) X(MOVSXD) X(MOVBE) X(XCHG) X(LEA) X(CMOVCC) X(SETCC) X(PUSH) X(POP) \
     X(PUSHA) X(POPA) X(PUSHF) X(POPF) X(ENTER) X(LEAVE) X(XLAT) X(LAHF) X(SAHF) X(CLC) X(STC) \
-    X(CMC) X(CLD) X(STD) X(MOVNTI) \
+    X(CMC) X(CLD) X(STD) X(MOVNTI) X(SALC) \
     /* strings */ \
     X(MOVS) X(CMPS) X(STOS) X(LODS) X(SCAS) X(INS) X(OUTS) \
     /* branches */ \
