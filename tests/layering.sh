@@ -33,9 +33,14 @@ contains() { # LIST WORD
     return 1
 }
 
-for room in $(find src include -type d | sort); do
-    files=$(find "$room" -maxdepth 1 -name '*.[ch]')
+for folder in $(find src include -type d | sort); do
+    files=$(find "$folder" -maxdepth 1 -name '*.[ch]')
     [ -n "$files" ] || continue
+    case $folder in
+    src/engine/*) room=$folder ;;
+    src/*/*) room=${folder%/*} ;; # a folder inside a room is part of it
+    *) room=$folder ;;
+    esac
     allowed=$(below "$room") || { complain "$room: not a room of CONTRIBUTING.md"; continue; }
     # FILE:LINE:NAME and FILE:LINE:<NAME
     includes=$(grep -Hno '^ *# *include *["<][^">]*' $files | sed 's/# *include *//; s/: *"/:/; s/: *</:</')
