@@ -116,7 +116,7 @@ static void pm_reset(struct vm *vm, void *state)
 {
     struct pm *pm = state;
 
-    *pm = (struct pm){.half = ticks_at(vm_now(vm)) >> 31};
+    pm->half = ticks_at(vm_now(vm)) >> 31;
 }
 
 const struct vm_device_ops vm_pm_ops = {

@@ -62,7 +62,7 @@ static void control_write(struct vm *vm, void *state, unsigned region, uint64_t 
 static void control_reset(struct vm *vm, void *state)
 {
     (void)vm;
-    *(struct control *)state = (struct control){.system_control = 1 << 1};
+    ((struct control *)state)->system_control = 1 << 1;
 }
 
 const struct vm_device_ops vm_control_ops = {

@@ -397,16 +397,17 @@ static void send(struct vm *vm, struct lapic *lapic, uint64_t icr)
 
 static void reset_registers(struct lapic *lapic)
 {
-    *lapic = (struct lapic){
-        .base = lapic->base,
-        .cpu = lapic->cpu,
-        .ldr = is_x2(lapic) ? lapic->ldr : 0,
-        .dfr = UINT32_MAX,
-        .svr = 0xff,
-        .tsc_hz = lapic->tsc_hz,
-        .tsc_offset = lapic->tsc_offset,
-        .fire_at = VM_NEVER,
-    };
+    struct lapic old = *lapic;
+
+    memset(lapic, 0, sizeof *lapic);
+    lapic->base = old.base;
+    lapic->cpu = old.cpu;
+    lapic->ldr = is_x2(&old) ? old.ldr : 0;
+    lapic->dfr = UINT32_MAX;
+    lapic->svr = 0xff;
+    lapic->tsc_hz = old.tsc_hz;
+    lapic->tsc_offset = old.tsc_offset;
+    lapic->fire_at = VM_NEVER;
     for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
         lapic->lvt[i] = LAPIC_LVT_MASKED;
 }
@@ -682,10 +683,8 @@ static void lapic_reset(struct vm *vm, void *state)
     struct lapic *lapic = state;
 
     for (unsigned cpu = 0; cpu < vm->config.cpus; cpu++) {
-        lapic[cpu] = (struct lapic){
-            .cpu = cpu,
-            .base = VM_LAPIC_BASE | LAPIC_BASE_ENABLE | (cpu == 0 ? LAPIC_BASE_BSP : 0),
-        };
+        lapic[cpu].cpu = cpu;
+        lapic[cpu].base = VM_LAPIC_BASE | LAPIC_BASE_ENABLE | (cpu == 0 ? LAPIC_BASE_BSP : 0);
         reset_registers(&lapic[cpu]);
     }
     lapic->svr |= LAPIC_SVR_ENABLE;

@@ -278,9 +278,12 @@ static void pit_reset(struct vm *vm, void *state)
     struct pit *pit = state;
 
     (void)vm;
-    *pit = (struct pit){.next = VM_NEVER};
-    for (unsigned n = 0; n < CHANNELS; n++)
-        pit->channel[n] = (struct channel){.count = 0x10000, .access = ACCESS_BOTH, .gate = n != 2};
+    pit->next = VM_NEVER;
+    for (unsigned n = 0; n < CHANNELS; n++) {
+        pit->channel[n].count = 0x10000;
+        pit->channel[n].access = ACCESS_BOTH;
+        pit->channel[n].gate = n != 2;
+    }
 }
 
 const struct vm_device_ops vm_pit_ops = {

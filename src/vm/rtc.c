@@ -307,7 +307,7 @@ static void rtc_reset(struct vm *vm, void *state)
     struct rtc *rtc = state;
     uint64_t now = vm_now(vm);
 
-    *rtc = (struct rtc){.offset = START_OF_TIME};
+    rtc->offset = START_OF_TIME;
     rtc->cmos[REG_A] = A_DEFAULT;
     rtc->cmos[REG_B] = B_24H;
     rtc->seconds = clock_at(rtc, now);

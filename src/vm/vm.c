@@ -252,6 +252,11 @@ size_t vm_state_size(const struct vm *vm)
     return vm->state_size;
 }
 
+const void *vm_state(const struct vm *vm)
+{
+    return vm->state;
+}
+
 void vm_save(const struct vm *vm, void *out)
 {
     memcpy(out, vm->state, vm->state_size);

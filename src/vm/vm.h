@@ -47,7 +47,7 @@ struct vm_device_ops {
     /* The next time at which the device wants tick(), or VM_NEVER.  May be NULL. */
     uint64_t (*deadline)(struct vm *vm, void *state);
     void (*tick)(struct vm *vm, void *state, uint64_t now);
-    void (*reset)(struct vm *vm, void *state);
+    void (*reset)(struct vm *vm, void *state); /* power-on; state is all zeros */
 };
 
 /* What the owner (an engine and the tool) gives the machine. */
@@ -113,6 +113,7 @@ void vm_serial_in(struct vm *vm, const void *bytes, size_t n);
 
 /* State of all devices as bytes (not memory): for saving and for the hash of a run. */
 size_t vm_state_size(const struct vm *vm);
+const void *vm_state(const struct vm *vm); /* the same bytes where they lie; a multiple of 8 */
 void vm_save(const struct vm *vm, void *out);
 int vm_restore(struct vm *vm, const void *in, size_t n);
 

@@ -1,0 +1,77 @@
+/* The soft engine's own state: vCPUs, their shared clock, and what the debugger asked for. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ENGINE_SOFT_SOFT_H
+#define ENGINE_SOFT_SOFT_H
+
+#include "cpu/cpu.h"
+#include "engine/engine.h"
+#include "engine/soft/set.h"
+
+/*
+ * Virtual time. An instruction takes a fixed time, and one vCPU runs at a time: the vCPUs share one
+ * clock, `time`, in instruction times since power-on. A vCPU's own clock, cpu->count + cpu->idle,
+ * is set to it when its turn comes, so time and the TSCs never go backwards from one vCPU to
+ * another.
+ */
+enum { SOFT_INSN_NS = 10, SOFT_TSC_HZ = 1000000000, SOFT_TSC_PER_INSN = 10 };
+/* The longest turn of a vCPU while others could run, in instruction times. */
+enum { SOFT_TURN = 10000 };
+
+/* What an armed step still has to do. */
+enum soft_step { SOFT_STEP_NONE, SOFT_STEP_ONE, SOFT_STEP_RANGE };
+
+struct soft_vcpu {
+    struct cpu *cpu;
+
+    /* INIT and SIPI from a local APIC, applied between instructions: of the saved state. */
+    bool init_pending, sipi_pending;
+    uint8_t sipi_vector;
+
+    /* The debugger's; see target.c. */
+    enum soft_step step;
+    bool hold_interrupts;
+    bool step_begun;     /* the first instruction of a range, which passes a breakpoint, is done */
+    uint64_t begin, end; /* SOFT_STEP_RANGE: while begin <= RIP < end */
+    uint64_t budget;     /* and at most so many instructions more */
+};
+
+struct soft {
+    struct soft_config config;
+    struct vm *vm;
+    struct ringside *server; /* NULL: none */
+    struct soft_vcpu vcpu[VM_CPUS_MAX];
+    void *code_memory;
+    struct cpu_code *code;
+
+    uint64_t time;         /* see above; of the running vCPU while one runs: soft_clock() */
+    uint64_t instructions; /* that all vCPUs have executed */
+    unsigned turn;         /* the vCPU whose turn it is */
+    uint64_t turn_end;     /* when it ends, if others can run */
+
+    struct cpu *running; /* NULL between turns */
+    unsigned running_index;
+    uint64_t run_end; /* when the running vCPU comes out at the latest */
+    bool poked;       /* cpu->yield was set for the engine's own reasons: no PAUSE */
+    bool ended;
+
+    struct soft_set breakpoints;       /* guest-physical */
+    struct soft_set code_watches;      /* linear */
+    uint32_t code_watch_offsets[4096]; /* how many of them by offset in a page */
+    struct cpu_watch *watches;         /* sorted by address */
+    size_t watch_count, watch_capacity;
+};
+
+extern const struct cpu_bus soft_bus; /* bus.c; ctx is the struct soft */
+
+/* soft.c: the host side of the machine; ctx is the struct soft. */
+uint64_t soft_clock(const struct soft *soft); /* instruction times, exact while a vCPU runs */
+void soft_poke(struct soft *soft);            /* the running vCPU comes out after its instruction */
+
+/* step.c: one turn of a vCPU with an armed step; what came of it. */
+bool soft_step_turn(struct soft *soft, unsigned index, uint64_t limit, struct ringside_exit *exit);
+
+/* target.c: does a breakpoint of ours really stand at the vCPU's RIP? *exit says which kind. */
+bool soft_breakpoint_hit(struct soft *soft, unsigned index, struct ringside_exit *exit);
+void soft_watch_exit(const struct cpu *cpu, struct ringside_exit *exit);
+
+#endif
