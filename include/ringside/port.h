@@ -5,8 +5,9 @@
 
 /*
  * Threads and condition variables in a VMM, spinning on bare metal.  Where one thread does
- * everything (the soft engine, a fuzzer) there is no port at all: ringside_vcpu_wait() is then never
- * called, and a vCPU counts as parked as soon as it is told to.  The lock need not be recursive.
+ * everything (the soft engine, a fuzzer) there is no port at all: ringside_vcpu_wait() is then
+ * never called, and a vCPU counts as parked as soon as it is told to.  The lock need not be
+ * recursive.
  */
 struct ringside_port {
     void (*lock)(void *ctx);

@@ -52,9 +52,9 @@ void ringside_sent(struct ringside *rs, size_t n);
 void ringside_set_notify(struct ringside *rs, void (*notify)(void *ctx));
 
 /*
- * What a vCPU thread does next: asked before every guest entry, and again after every kick, by vCPUs
- * that sleep (halted, waiting for SIPI) as well.  A kick that comes between the verdict RUN and the
- * entry must not be lost.
+ * What a vCPU thread does next: asked before every guest entry, and again after every kick, by
+ * vCPUs that sleep (halted, waiting for SIPI) as well.  A kick that comes between the verdict RUN
+ * and the entry must not be lost.
  */
 enum ringside_verdict {
     RINGSIDE_RUN,  /* enter the guest */

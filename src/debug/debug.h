@@ -1,0 +1,185 @@
+/* The debugger behind the protocol: session, run control, breakpoints, the guest's memory. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef DEBUG_DEBUG_H
+#define DEBUG_DEBUG_H
+
+#include "debug/table.h"
+#include "ringside/server.h"
+#include "step/step.h"
+#include "x86/paging.h"
+
+/* Errors are those of enum ringside_error.  All calls come with the server's lock held. */
+
+enum {
+    DEBUG_VCPUS_MAX = 256,
+    DEBUG_BREAKPOINTS_MAX = 1 << 17,
+    DEBUG_WATCHPOINTS_MAX = 1 << 12,
+};
+
+/* What the debugger wants of one vCPU. */
+enum debug_action {
+    DEBUG_STAY,
+    DEBUG_RUN,
+    DEBUG_STEP, /* one step, and on while begin <= RIP < end */
+};
+
+enum debug_reason {
+    DEBUG_REASON_NONE,      /* nothing happened; the vCPU was merely stopped */
+    DEBUG_REASON_INTERRUPT, /* the debugger asked for the stop */
+    DEBUG_REASON_STEP,
+    DEBUG_REASON_BREAKPOINT,
+    DEBUG_REASON_HARDWARE_BREAKPOINT,
+    DEBUG_REASON_WATCHPOINT,
+    DEBUG_REASON_SHUTDOWN, /* triple fault */
+    DEBUG_REASON_ERROR,    /* the engine, or the way to step, failed */
+};
+
+struct debug_stop {
+    enum debug_reason reason;
+    unsigned vcpu;
+    enum ringside_watch_kind watch_kind;
+    uint64_t watch_address;
+};
+
+/*
+ * One vCPU as run control sees it.  "Parked" means out of its guest until run control lets it in.
+ *
+ *            set by                                      cleared by
+ *  action    debug_resume: what debug_plan noted         a stop of the guest: DEBUG_STAY
+ *  planned   debug_plan                                  debug_resume
+ *  look      whatever debug_enter must hear of           debug_enter, when nothing is left to do
+ *  parked    debug_enter, saying PARK                    debug_enter, saying RUN
+ *  fresh     debug_resume                                the first debug_enter after it
+ *  armed     debug_enter: the next entry is a step       the step's exit, or a stop
+ *  leaving   debug_enter, with armed: that step only     as armed
+ *            takes the vCPU off a breakpoint
+ *  event     the exit that is worth a stop               debug_take_stop, or debug_resume
+ *  shown     debug_take_stop: the debugger has seen      the first debug_enter that says RUN
+ *            this vCPU stand at shown_rip, so that a
+ *            breakpoint there must not fire once more
+ *  cached    debug_regs                                  debug_enter, saying RUN; a reset
+ *
+ * With one thread (no port) a vCPU cannot be in its guest while the server is called: a stop parks
+ * all vCPUs at once.
+ */
+struct debug_vcpu {
+    enum debug_action action, planned;
+    bool look; /* read without the lock */
+    bool parked, fresh, armed, leaving, shown, cached;
+    uint64_t begin, end; /* of DEBUG_STEP's range; equal: none */
+    uint64_t planned_begin, planned_end;
+    uint64_t shown_rip;
+    struct debug_stop event;
+    struct ringside_regs regs;
+};
+
+enum debug_state {
+    DEBUG_RUNNING,
+    DEBUG_STOPPING, /* vCPUs are on their way out of the guest */
+    DEBUG_STOPPED,  /* all are parked */
+};
+
+/* A breakpoint that the debugger set, by linear address. */
+enum debug_place {
+    DEBUG_PENDING,  /* nowhere: the page is not mapped, to be tried again */
+    DEBUG_LINEAR,   /* likewise, but the engine watches the linear address meanwhile */
+    DEBUG_PHYSICAL, /* in the engine, at the guest-physical address gpa */
+};
+struct debug_breakpoint {
+    struct debug_item item; /* key: linear address */
+    uint64_t gpa;
+    enum debug_place place;
+};
+/* A guest-physical place with a breakpoint in the engine; several linear addresses may share it. */
+struct debug_site {
+    struct debug_item item; /* key: guest-physical address */
+    uint32_t references;
+};
+/* A hardware breakpoint or watchpoint. */
+struct debug_watch {
+    struct debug_item item; /* key: a hash of the rest */
+    uint64_t address, length;
+    enum ringside_watch_kind kind;
+};
+
+struct debug {
+    const struct ringside_target *target;
+    const struct ringside_port *port; /* NULL: one thread */
+    void *ctx;
+    void (*notify)(void *ctx); /* may be NULL */
+    bool stop_on_attach, resume_on_detach;
+
+    struct step step;
+    bool step_interrupts; /* a step lets interrupts in */
+
+    bool attached;
+    enum debug_state state;
+    bool stop_ready;        /* stopped, and debug_take_stop was not called since */
+    struct debug_stop stop; /* the latest, once stop_ready */
+    unsigned event_vcpu;    /* whose event began the stop */
+
+    struct debug_table breakpoints, sites, watches;
+    uint32_t pending; /* breakpoints that are not DEBUG_PHYSICAL */
+
+    unsigned vcpu_count;
+    struct debug_vcpu *vcpus;
+};
+
+/* session.c */
+size_t debug_size(unsigned vcpus); /* beside struct debug itself */
+int debug_init(struct debug *debug, void *memory, const struct ringside_config *config);
+int debug_attach(struct debug *debug); /* RINGSIDE_ENOSPC: somebody is */
+/* Removes everything that the debugger put into the guest, and resumes it if so configured. */
+void debug_detach(struct debug *debug);
+int debug_reset(struct debug *debug); /* the machine; stopped */
+int debug_power_off(struct debug *debug);
+
+/* run.c */
+void debug_stop_all(struct debug *debug, unsigned vcpu, const struct debug_stop *event);
+void debug_interrupt(struct debug *debug); /* as Ctrl-C */
+void debug_plan(struct debug *debug, unsigned vcpu, enum debug_action action, uint64_t begin,
+                uint64_t end);
+/*
+ * Let go of the vCPUs that have a plan.  Stopped.  RINGSIDE_ENOTSUP, with nothing done, if there is
+ * no way to step and a step is needed.  A stop may be ready at once.
+ */
+int debug_resume(struct debug *debug);
+void debug_resume_all(struct debug *debug); /* without a debugger: nothing is left to step over */
+/* False until the guest is stopped and the stop is news; then *stop tells, once. */
+bool debug_take_stop(struct debug *debug, struct debug_stop *stop);
+bool debug_must_look(const struct debug *debug, unsigned vcpu); /* the lock is not needed */
+enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu);
+void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit);
+
+/* registers.c; stopped */
+const struct ringside_regs *debug_regs(struct debug *debug, unsigned vcpu); /* NULL: failed */
+int debug_set_regs(struct debug *debug, unsigned vcpu, const struct ringside_regs *regs);
+uint64_t debug_linear_rip(const struct ringside_regs *regs); /* CS base and RIP */
+
+/* memory.c; stopped; linear addresses in the active translation of the vCPU */
+int debug_translate(struct debug *debug, unsigned vcpu, uint64_t linear, uint64_t *gpa);
+/* The walk itself, for those who want to see it; RINGSIDE_EIO if the vCPU cannot be read. */
+int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk);
+/* How many bytes were transferred, from the first on. */
+size_t debug_read(struct debug *debug, unsigned vcpu, uint64_t linear, void *buffer, size_t n);
+size_t debug_write(struct debug *debug, unsigned vcpu, uint64_t linear, const void *buffer,
+                   size_t n);
+
+/* breakpoint.c; setting what is set and removing what is not are fine */
+int debug_breakpoint_set(struct debug *debug, unsigned vcpu, uint64_t linear);
+int debug_breakpoint_clear(struct debug *debug, uint64_t linear);
+void debug_breakpoints_clear_all(struct debug *debug);
+void debug_breakpoints_bind(struct debug *debug); /* try again what is not mapped yet */
+/* Would the instruction at RIP be stopped by a breakpoint of either kind? */
+bool debug_breakpoint_at(struct debug *debug, unsigned vcpu, enum debug_reason *reason);
+
+/* watch.c */
+int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
+                    uint64_t length);
+int debug_watch_clear(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
+                      uint64_t length);
+void debug_watches_clear_all(struct debug *debug);
+const struct debug_watch *debug_watch_find(const struct debug *debug, enum ringside_watch_kind kind,
+                                           uint64_t address, uint64_t length);
+
+#endif

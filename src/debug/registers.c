@@ -1,0 +1,33 @@
+/* The registers of parked vCPUs, fetched from the engine once per stop. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "debug/debug.h"
+#include "x86/regs.h"
+
+const struct ringside_regs *debug_regs(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    if (!v->cached) {
+        if (debug->target->read_regs(debug->ctx, vcpu, &v->regs))
+            return NULL;
+        v->cached = true;
+    }
+    return &v->regs;
+}
+
+int debug_set_regs(struct debug *debug, unsigned vcpu, const struct ringside_regs *regs)
+{
+    int error = debug->target->write_regs(debug->ctx, vcpu, regs);
+
+    debug->vcpus[vcpu].cached = false; /* the engine may have normalised what it was given */
+    return error;
+}
+
+uint64_t debug_linear_rip(const struct ringside_regs *regs)
+{
+    const struct ringside_segment *cs = &regs->seg[RINGSIDE_CS];
+
+    if ((regs->efer & X86_EFER_LMA) && (cs->access & X86_SEG_L))
+        return regs->rip;
+    return (uint32_t)(cs->base + regs->rip);
+}

@@ -1,0 +1,312 @@
+/* Run control: who may be in the guest, for how long, and what a vCPU's exit means. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "debug/debug.h"
+
+/* The life of the fields used here is told above struct debug_vcpu. */
+
+static bool is_threaded(const struct debug *debug)
+{
+    return debug->port && debug->port->wait;
+}
+
+static void look(struct debug_vcpu *v, bool value)
+{
+    __atomic_store_n(&v->look, value, __ATOMIC_RELEASE);
+}
+
+bool debug_must_look(const struct debug *debug, unsigned vcpu)
+{
+    return __atomic_load_n(&debug->vcpus[vcpu].look, __ATOMIC_ACQUIRE);
+}
+
+static void disarm(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    if (v->armed)
+        step_disarm(&debug->step, vcpu);
+    v->armed = v->leaving = false;
+}
+
+static void tell(struct debug *debug)
+{
+    if (debug->notify)
+        debug->notify(debug->ctx);
+}
+
+/* The stop is complete with its last vCPU. */
+static void settle(struct debug *debug)
+{
+    for (unsigned i = 0; i < debug->vcpu_count; i++)
+        if (!debug->vcpus[i].parked)
+            return;
+    debug->state = DEBUG_STOPPED;
+    debug->stop_ready = true;
+    tell(debug);
+}
+
+/* event may be NULL: nothing happened to the vCPU. */
+void debug_stop_all(struct debug *debug, unsigned vcpu, const struct debug_stop *event)
+{
+    struct debug_vcpu *source = &debug->vcpus[vcpu];
+
+    if (event && source->event.reason == DEBUG_REASON_NONE)
+        source->event = *event;
+    if (debug->state != DEBUG_RUNNING)
+        return;
+    debug->state = DEBUG_STOPPING;
+    debug->event_vcpu = vcpu;
+    for (unsigned i = 0; i < debug->vcpu_count; i++) {
+        struct debug_vcpu *v = &debug->vcpus[i];
+        v->action = DEBUG_STAY;
+        look(v, true);
+        if (!is_threaded(debug)) {
+            disarm(debug, i);
+            v->parked = true;
+        } else if (!v->parked) {
+            debug->target->kick(debug->ctx, i);
+        }
+    }
+    settle(debug);
+}
+
+static void stop(struct debug *debug, unsigned vcpu, enum debug_reason reason)
+{
+    debug_stop_all(debug, vcpu, &(struct debug_stop){.reason = reason, .vcpu = vcpu});
+}
+
+void debug_interrupt(struct debug *debug)
+{
+    if (debug->state == DEBUG_RUNNING)
+        stop(debug, debug->event_vcpu, DEBUG_REASON_INTERRUPT);
+}
+
+void debug_plan(struct debug *debug, unsigned vcpu, enum debug_action action, uint64_t begin,
+                uint64_t end)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    v->planned = action;
+    v->planned_begin = begin;
+    v->planned_end = end;
+}
+
+/* Must its first step be the one that takes it off a breakpoint that was shown already? */
+static bool must_leave(struct debug *debug, unsigned vcpu)
+{
+    const struct debug_vcpu *v = &debug->vcpus[vcpu];
+    const struct ringside_regs *regs;
+    enum debug_reason reason;
+
+    if (!v->shown)
+        return false;
+    regs = debug_regs(debug, vcpu);
+    /* A halted vCPU comes back to RIP by way of the handler that wakes it: a new arrival. */
+    return regs && regs->rip == v->shown_rip && regs->activity == RINGSIDE_RUNNING &&
+           debug_breakpoint_at(debug, vcpu, &reason);
+}
+
+/* Has this vCPU something to tell that running it would lose? */
+static bool owes_a_stop(const struct debug_vcpu *v)
+{
+    switch (v->event.reason) {
+    case DEBUG_REASON_WATCHPOINT:
+    case DEBUG_REASON_SHUTDOWN:
+    case DEBUG_REASON_ERROR: return v->planned != DEBUG_STAY;
+    case DEBUG_REASON_STEP: return v->planned == DEBUG_STEP;
+    default: return false; /* a breakpoint is met again */
+    }
+}
+
+static bool report_owed(struct debug *debug)
+{
+    for (unsigned i = 0; i < debug->vcpu_count; i++) {
+        if (owes_a_stop(&debug->vcpus[i])) {
+            debug->event_vcpu = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+int debug_resume(struct debug *debug)
+{
+    bool any = false;
+
+    debug_breakpoints_bind(debug);
+    for (unsigned i = 0; i < debug->vcpu_count; i++) {
+        const struct debug_vcpu *v = &debug->vcpus[i];
+        any |= v->planned != DEBUG_STAY;
+        if ((v->planned == DEBUG_STEP || (v->planned == DEBUG_RUN && must_leave(debug, i))) &&
+            !step_chosen(&debug->step))
+            return RINGSIDE_ENOTSUP;
+    }
+    if (!any || report_owed(debug)) {
+        debug->stop_ready = true;
+        tell(debug);
+        return RINGSIDE_OK;
+    }
+    debug->stop_ready = false;
+    debug->state = DEBUG_RUNNING;
+    for (unsigned i = 0; i < debug->vcpu_count; i++) {
+        struct debug_vcpu *v = &debug->vcpus[i];
+        if (v->planned == DEBUG_STAY)
+            continue;
+        v->action = v->planned;
+        v->begin = v->planned_begin;
+        v->end = v->planned_end;
+        v->event.reason = DEBUG_REASON_NONE;
+        v->fresh = true;
+        if (is_threaded(debug))
+            debug->port->wake(debug->ctx, i);
+    }
+    return RINGSIDE_OK;
+}
+
+void debug_resume_all(struct debug *debug)
+{
+    debug->state = DEBUG_RUNNING;
+    for (unsigned i = 0; i < debug->vcpu_count; i++) {
+        struct debug_vcpu *v = &debug->vcpus[i];
+        v->action = DEBUG_RUN;
+        v->leaving = false;
+        look(v, true); /* it may have to be disarmed */
+        if (!is_threaded(debug))
+            disarm(debug, i);
+        else if (v->parked)
+            debug->port->wake(debug->ctx, i);
+        else
+            debug->target->kick(debug->ctx, i);
+    }
+}
+
+bool debug_take_stop(struct debug *debug, struct debug_stop *out)
+{
+    if (!debug->stop_ready)
+        return false;
+    struct debug_vcpu *v = &debug->vcpus[debug->event_vcpu];
+    const struct ringside_regs *regs = debug_regs(debug, debug->event_vcpu);
+
+    debug->stop = v->event;
+    debug->stop.vcpu = debug->event_vcpu;
+    debug->stop_ready = false;
+    v->event.reason = DEBUG_REASON_NONE;
+    v->shown = regs != NULL;
+    if (regs)
+        v->shown_rip = regs->rip;
+    *out = debug->stop;
+    return true;
+}
+
+static enum ringside_verdict park(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    disarm(debug, vcpu);
+    if (!v->parked) {
+        v->parked = true;
+        if (debug->state == DEBUG_STOPPING)
+            settle(debug);
+    }
+    return RINGSIDE_PARK;
+}
+
+/* A halted vCPU's next step is the event that wakes it: holding that back would hold it for ever.
+ */
+static bool hold_interrupts(struct debug *debug, unsigned vcpu)
+{
+    const struct ringside_regs *regs = debug_regs(debug, vcpu);
+
+    return !debug->step_interrupts && regs && regs->activity == RINGSIDE_RUNNING;
+}
+
+static int arm(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+    struct step_request request = {.hold_interrupts = true};
+
+    v->leaving = v->action == DEBUG_RUN;
+    if (!v->leaving) {
+        request.hold_interrupts = hold_interrupts(debug, vcpu);
+        request.begin = v->begin;
+        request.end = v->end;
+    }
+    int error = step_arm(&debug->step, vcpu, &request);
+    v->armed = !error;
+    return error;
+}
+
+enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    if (v->action == DEBUG_STAY)
+        return park(debug, vcpu);
+    if (v->armed && v->action == DEBUG_RUN && !v->leaving)
+        disarm(debug, vcpu); /* the debugger left in the middle of a step */
+    if (!v->armed && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu))) &&
+        arm(debug, vcpu)) {
+        stop(debug, vcpu, DEBUG_REASON_ERROR);
+        return park(debug, vcpu);
+    }
+    if (v->action == DEBUG_RUN && !v->armed)
+        look(v, false);
+    v->parked = v->fresh = v->shown = v->cached = false;
+    return RINGSIDE_RUN;
+}
+
+/* An armed step is done: of a range, of one instruction, or off a breakpoint. */
+static void stepped(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+    enum debug_reason reason;
+
+    if (!v->armed)
+        return;
+    disarm(debug, vcpu);
+    if (v->action == DEBUG_RUN)
+        return;
+    const struct ringside_regs *regs = debug_regs(debug, vcpu);
+    if (v->action == DEBUG_STEP && regs && regs->rip >= v->begin && regs->rip < v->end) {
+        /* The next entry arms again, and would pass over a breakpoint. */
+        if (debug_breakpoint_at(debug, vcpu, &reason))
+            stop(debug, vcpu, reason);
+        return;
+    }
+    stop(debug, vcpu, DEBUG_REASON_STEP);
+}
+
+static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit)
+{
+    struct debug_stop event = {
+        .reason = DEBUG_REASON_WATCHPOINT,
+        .vcpu = vcpu,
+        .watch_kind = exit->watch_kind,
+        .watch_address = exit->watch_address,
+    };
+    if (exit->watch_kind == RINGSIDE_WATCH_EXEC && !debug_breakpoint_at(debug, vcpu, &event.reason))
+        return; /* removed meanwhile */
+    debug_stop_all(debug, vcpu, &event);
+}
+
+void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit)
+{
+    enum debug_reason reason;
+
+    if (!debug->attached)
+        return; /* debug_enter disarms */
+    switch (exit->reason) {
+    case RINGSIDE_EXIT_OTHER:
+    case RINGSIDE_EXIT_HALT: break;
+    case RINGSIDE_EXIT_STEP: stepped(debug, vcpu); break;
+    case RINGSIDE_EXIT_BREAKPOINT:
+        if (debug_breakpoint_at(debug, vcpu, &reason))
+            stop(debug, vcpu, reason);
+        break;
+    case RINGSIDE_EXIT_WATCH: watch_hit(debug, vcpu, exit); break;
+    case RINGSIDE_EXIT_SHUTDOWN: stop(debug, vcpu, DEBUG_REASON_SHUTDOWN); break;
+    case RINGSIDE_EXIT_ERROR: stop(debug, vcpu, DEBUG_REASON_ERROR); break;
+    }
+    if (debug->vcpus[vcpu].action != DEBUG_STAY)
+        debug->vcpus[vcpu].cached = false; /* it goes on */
+}

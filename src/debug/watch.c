@@ -1,0 +1,70 @@
+/* Hardware breakpoints and watchpoints, by linear address, through the engine's watch group. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "debug/debug.h"
+
+/* Spreads kind and length over the key; should two watchpoints ever share one, the later is
+ * refused. */
+static uint64_t key_of(enum ringside_watch_kind kind, uint64_t address, uint64_t length)
+{
+    return (address ^ (length * 0xff51afd7ed558ccdull)) * 4 + kind;
+}
+
+static bool is(const struct debug_watch *watch, enum ringside_watch_kind kind, uint64_t address,
+               uint64_t length)
+{
+    return watch->kind == kind && watch->address == address && watch->length == length;
+}
+
+const struct debug_watch *debug_watch_find(const struct debug *debug, enum ringside_watch_kind kind,
+                                           uint64_t address, uint64_t length)
+{
+    const struct debug_watch *watch =
+        debug_table_find(&debug->watches, key_of(kind, address, length));
+
+    return watch && is(watch, kind, address, length) ? watch : NULL;
+}
+
+int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
+                    uint64_t length)
+{
+    uint64_t key = key_of(kind, address, length);
+    struct debug_watch *watch = debug_table_find(&debug->watches, key);
+
+    if (watch)
+        return is(watch, kind, address, length) ? RINGSIDE_OK : RINGSIDE_ENOSPC;
+    watch = debug_table_add(&debug->watches, key);
+    if (!watch)
+        return RINGSIDE_ENOSPC;
+    int error = debug->target->watch->insert(debug->ctx, kind, address, length);
+    if (error) {
+        debug_table_remove(&debug->watches, watch);
+        return error;
+    }
+    watch->kind = kind;
+    watch->address = address;
+    watch->length = length;
+    return RINGSIDE_OK;
+}
+
+static int clear(struct debug *debug, struct debug_watch *watch)
+{
+    int error =
+        debug->target->watch->remove(debug->ctx, watch->kind, watch->address, watch->length);
+
+    debug_table_remove(&debug->watches, watch);
+    return error;
+}
+
+int debug_watch_clear(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
+                      uint64_t length)
+{
+    struct debug_watch *watch = debug_table_find(&debug->watches, key_of(kind, address, length));
+
+    return watch && is(watch, kind, address, length) ? clear(debug, watch) : RINGSIDE_OK;
+}
+
+void debug_watches_clear_all(struct debug *debug)
+{
+    for (struct debug_watch *watch = NULL; (watch = debug_table_next(&debug->watches, watch));)
+        clear(debug, watch);
+}
