@@ -1,7 +1,7 @@
 /* From Multiboot's 32-bit protected mode to C in long mode, and the way into interrupt handlers. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 
-#define PHYSICAL(symbol) ((symbol) - 0xffffffff80000000) /* "top" of hello.ld */
+#define PHYSICAL(symbol) ((symbol) - 0xffffffff80000000) /* hello.ld: top */
 
 #define CR0_PG   0x80000000
 #define CR0_WP   0x00010000
@@ -59,6 +59,14 @@ start:
 
     .code64
 long_mode:
+    movabs $upper_half, %rax
+    jmp *%rax
+
+    .cfi_sections .debug_frame
+    .type upper_half, @function
+upper_half:
+    .cfi_startproc
+    .cfi_undefined rip /* the end of every backtrace */
     mov $16, %eax
     mov %eax, %ds
     mov %eax, %es
@@ -70,29 +78,39 @@ long_mode:
     mov %rax, gdt_pointer + 2
     lgdt gdt_pointer
     mov $stack_end, %rsp
-    xor %ebp, %ebp /* the end of every backtrace */
-    movabs $kernel_main, %rax
-    call *%rax
-2:  hlt
-    jmp 2b
+    call kernel_main
+    .cfi_endproc
+    .size upper_half, . - upper_half
 
-/* Saves what C may change and calls the handler. */
+/* Saves what C may change and calls the handler; tells the debugger how to find the way back. */
     .macro gate name, handler
     .globl \name
     .type \name, @function
 \name:
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa rsp, 40
+    .cfi_offset rip, -40
+    .cfi_offset rsp, -16
     .irp reg, rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11, rbp
     push %\reg
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset \reg, 0
     .endr
     mov %rsp, %rbp
+    .cfi_def_cfa_register rbp
     and $-16, %rsp
     cld
     call \handler
     mov %rbp, %rsp
+    .cfi_def_cfa_register rsp
     .irp reg, rbp, r11, r10, r9, r8, rdi, rsi, rdx, rcx, rax
     pop %\reg
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore \reg
     .endr
     iretq
+    .cfi_endproc
     .size \name, . - \name
     .endm
 
