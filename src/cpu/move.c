@@ -1,192 +1,107 @@
-/* Moves between registers and memory, exchanges, conditional moves and sets, single flags. */
+/* MOV in its forms, extensions, exchanges, LEA, CMOV, SETCC, and the single-flag instructions. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cpu/internal.h"
+#include "cpu/template.h"
 
-/* --- MOV: a handler for each form and size --------------------------------------------------- */
+/* --- MOV ------------------------------------------------------------------------------------- */
 
-/* Most addresses of 64-bit code are a register and a displacement. */
-static inline bool ea_is_simple(const struct x86_insn *insn)
-{
-    return insn->addrsize == 8 && insn->base < 16 && insn->index == X86_NO_REG;
-}
-
-static inline uint64_t ea_simple(const struct cpu *cpu, const struct x86_insn *insn)
-{
-    return cpu->r.gpr[insn->base] + (uint64_t)insn->disp;
-}
-
-#define MOV_FORMS(size)                                                                            \
-    static int mov_rr_##size(struct cpu *cpu, const struct x86_insn *insn)                         \
-    {                                                                                              \
-        cpu_set_gpr(cpu, insn->operand[0].reg, size, cpu->r.gpr[insn->operand[1].reg]);            \
-        return CPU_NEXT;                                                                           \
-    }                                                                                              \
-    static int mov_ri_##size(struct cpu *cpu, const struct x86_insn *insn)                         \
-    {                                                                                              \
-        cpu_set_gpr(cpu, insn->operand[0].reg, size, insn->imm);                                   \
-        return CPU_NEXT;                                                                           \
-    }                                                                                              \
-    static int mov_rm_##size(struct cpu *cpu, const struct x86_insn *insn)                         \
-    {                                                                                              \
-        uint64_t value;                                                                            \
-                                                                                                   \
-        CPU_TRY(cpu_load(cpu, insn->seg, cpu_ea(cpu, insn), size, &value));                        \
-        cpu_set_gpr(cpu, insn->operand[0].reg, size, value);                                       \
-        return CPU_NEXT;                                                                           \
-    }                                                                                              \
-    static int mov_rs_##size(struct cpu *cpu, const struct x86_insn *insn)                         \
-    {                                                                                              \
-        uint64_t value;                                                                            \
-                                                                                                   \
-        CPU_TRY(cpu_load(cpu, insn->seg, ea_simple(cpu, insn), size, &value));                     \
-        cpu_set_gpr(cpu, insn->operand[0].reg, size, value);                                       \
-        return CPU_NEXT;                                                                           \
-    }                                                                                              \
-    static int mov_mr_##size(struct cpu *cpu, const struct x86_insn *insn)                         \
-    {                                                                                              \
-        return cpu_store(cpu, insn->seg, cpu_ea(cpu, insn), size,                                  \
-                         cpu->r.gpr[insn->operand[1].reg]);                                        \
-    }                                                                                              \
-    static int mov_sr_##size(struct cpu *cpu, const struct x86_insn *insn)                         \
-    {                                                                                              \
-        return cpu_store(cpu, insn->seg, ea_simple(cpu, insn), size,                               \
-                         cpu->r.gpr[insn->operand[1].reg]);                                        \
-    }                                                                                              \
-    static int mov_mi_##size(struct cpu *cpu, const struct x86_insn *insn)                         \
-    {                                                                                              \
-        return cpu_store(cpu, insn->seg, cpu_ea(cpu, insn), size, insn->imm);                      \
-    }
-MOV_FORMS(1)
-MOV_FORMS(2)
-MOV_FORMS(4)
-MOV_FORMS(8)
-
-/* Anything else: AH, CH, DH and BH. */
-static int mov(struct cpu *cpu, const struct x86_insn *insn)
+CPU_TEMPLATE int mov(struct cpu *cpu, const struct x86_insn *insn, unsigned size, enum cpu_form dst,
+                     enum cpu_form src)
 {
     uint64_t value;
 
-    CPU_TRY(cpu_operand(cpu, insn, 1, &value));
-    return cpu_set_operand(cpu, insn, 0, value);
+    CPU_TRY(cpu_get(cpu, insn, 1, src, size, &value));
+    return cpu_put(cpu, insn, 0, dst, size, value);
 }
 
-static cpu_handler *bind_mov(const struct x86_insn *insn)
-{
-#define SIZES(form)                                                                                \
-    {                                                                                              \
-        mov_##form##_1, mov_##form##_2, mov_##form##_4, mov_##form##_8                             \
-    }
-    static cpu_handler *const rr[4] = SIZES(rr);
-    static cpu_handler *const ri[4] = SIZES(ri);
-    static cpu_handler *const rm[4] = SIZES(rm);
-    static cpu_handler *const rs[4] = SIZES(rs);
-    static cpu_handler *const mr[4] = SIZES(mr);
-    static cpu_handler *const sr[4] = SIZES(sr);
-    static cpu_handler *const mi[4] = SIZES(mi);
-#undef SIZES
-    unsigned to = insn->operand[0].kind, from = insn->operand[1].kind;
-    unsigned n = (unsigned)__builtin_ctz(insn->operand[0].size);
-
-    if (to == X86_GPR && from == X86_GPR)
-        return rr[n];
-    if (to == X86_GPR && from == X86_IMM)
-        return ri[n];
-    if (to == X86_GPR && from == X86_MEM)
-        return ea_is_simple(insn) ? rs[n] : rm[n];
-    if (to == X86_MEM && from == X86_GPR)
-        return ea_is_simple(insn) ? sr[n] : mr[n];
-    if (to == X86_MEM && from == X86_IMM)
-        return mi[n];
-    return mov;
-}
+CPU_FORM(mov, rr, mov(cpu, insn, size, CPU_REG, CPU_REG))
+CPU_FORM(mov, rm, mov(cpu, insn, size, CPU_REG, CPU_MEM))
+CPU_FORM(mov, ri, mov(cpu, insn, size, CPU_REG, CPU_IMM))
+CPU_FORM(mov, mr, mov(cpu, insn, size, CPU_MEM, CPU_REG))
+CPU_FORM(mov, mi, mov(cpu, insn, size, CPU_MEM, CPU_IMM))
+CPU_FORM(mov, any, mov(cpu, insn, size, CPU_ANY, CPU_ANY))
 
 /* --- Extensions ------------------------------------------------------------------------------ */
 
-/* MOVZX of what cpu_operand reads: already zero-extended. */
-static int movsx(struct cpu *cpu, const struct x86_insn *insn)
+/* A source of from bytes into a register; size is the destination's. */
+CPU_TEMPLATE int extend(struct cpu *cpu, const struct x86_insn *insn, unsigned size, unsigned from,
+                        bool sign, enum cpu_form src)
 {
     uint64_t value;
 
-    CPU_TRY(cpu_operand(cpu, insn, 1, &value));
-    cpu_set_reg_operand(cpu, &insn->operand[0], cpu_sext(value, insn->operand[1].size));
-    return CPU_NEXT;
+    CPU_TRY(cpu_get(cpu, insn, 1, src, from, &value));
+    return cpu_put(cpu, insn, 0, CPU_REG, size, sign ? cpu_sext(value, from) : value);
 }
 
-#define EXTEND_FROM_MEMORY(bytes)                                                                  \
-    static int movzx_m##bytes(struct cpu *cpu, const struct x86_insn *insn)                        \
-    {                                                                                              \
-        uint64_t value;                                                                            \
-                                                                                                   \
-        CPU_TRY(cpu_load(cpu, insn->seg, cpu_ea(cpu, insn), bytes, &value));                       \
-        cpu_set_gpr(cpu, insn->operand[0].reg, insn->operand[0].size, value);                      \
-        return CPU_NEXT;                                                                           \
-    }
-EXTEND_FROM_MEMORY(1)
-EXTEND_FROM_MEMORY(2)
+#define EXTEND(name, from, sign)                                                                   \
+    CPU_FORM(name, r, extend(cpu, insn, size, from, sign, CPU_REG))                                \
+    CPU_FORM(name, m, extend(cpu, insn, size, from, sign, CPU_MEM))                                \
+    CPU_FORM(name, any, extend(cpu, insn, size, from, sign, CPU_ANY))
 
-static int movbe(struct cpu *cpu, const struct x86_insn *insn)
+EXTEND(zext8, 1, false)
+EXTEND(zext16, 2, false)
+EXTEND(sext8, 1, true)
+EXTEND(sext16, 2, true)
+EXTEND(sext32, 4, true)
+
+/* --- LEA, CMOV, SETCC ------------------------------------------------------------------------ */
+
+CPU_FORM(lea, r, cpu_put(cpu, insn, 0, CPU_REG, size, cpu_ea(cpu, insn)))
+
+/* The source is read, and a 32-bit destination is zero-extended, whatever the condition says. */
+CPU_TEMPLATE int cmov(struct cpu *cpu, const struct x86_insn *insn, unsigned size,
+                      enum cpu_form src)
 {
-    unsigned size = insn->operand[0].size;
+    unsigned reg = insn->operand[0].reg;
     uint64_t value;
 
-    CPU_TRY(cpu_operand(cpu, insn, 1, &value));
-    return cpu_set_operand(cpu, insn, 0, __builtin_bswap64(value) >> (64 - 8 * size));
-}
-
-/* --- Addresses, exchanges, tables ------------------------------------------------------------ */
-
-static int lea(struct cpu *cpu, const struct x86_insn *insn)
-{
-    cpu_set_gpr(cpu, insn->operand[0].reg, insn->operand[0].size, cpu_ea(cpu, insn));
-    return CPU_NEXT;
-}
-
-static int xchg(struct cpu *cpu, const struct x86_insn *insn)
-{
-    uint64_t a, b;
-
-    CPU_TRY(cpu_operand_rmw(cpu, insn, 1, &b));
-    CPU_TRY(cpu_operand_rmw(cpu, insn, 0, &a));
-    /* At most one is memory, and it is written first: nothing can fail after it. */
-    if (insn->operand[0].kind == X86_MEM) {
-        CPU_TRY(cpu_set_operand(cpu, insn, 0, b));
-        return cpu_set_operand(cpu, insn, 1, a);
-    }
-    CPU_TRY(cpu_set_operand(cpu, insn, 1, a));
-    return cpu_set_operand(cpu, insn, 0, b);
-}
-
-/* AL = seg:[rBX + AL] */
-static int xlat(struct cpu *cpu, const struct x86_insn *insn)
-{
-    uint64_t ea = cpu->r.gpr[RINGSIDE_RBX] + (uint8_t)cpu->r.gpr[RINGSIDE_RAX], value;
-
-    CPU_TRY(cpu_load(cpu, insn->seg, cpu_zext(ea, insn->addrsize), 1, &value));
-    cpu_set_gpr(cpu, RINGSIDE_RAX, 1, value);
-    return CPU_NEXT;
-}
-
-/* --- Conditions ------------------------------------------------------------------------------ */
-
-/* The source is read, and a 32-bit destination cleared above, whatever the condition. */
-static int cmov(struct cpu *cpu, const struct x86_insn *insn)
-{
-    const struct x86_operand *to = &insn->operand[0];
-    uint64_t value;
-
-    CPU_TRY(cpu_operand(cpu, insn, 1, &value));
+    CPU_TRY(cpu_get(cpu, insn, 1, src, size, &value));
     if (!cpu_condition(cpu, insn->cond))
-        value = cpu_gpr(cpu, to->reg, to->size);
-    cpu_set_gpr(cpu, to->reg, to->size, value);
+        value = cpu_gpr(cpu, reg, size);
+    cpu_set_gpr(cpu, reg, size, value);
     return CPU_NEXT;
 }
+
+CPU_FORM(cmov, r, cmov(cpu, insn, size, CPU_REG))
+CPU_FORM(cmov, m, cmov(cpu, insn, size, CPU_MEM))
 
 static int setcc(struct cpu *cpu, const struct x86_insn *insn)
 {
     return cpu_set_operand(cpu, insn, 0, cpu_condition(cpu, insn->cond));
 }
 
-/* --- Single flags ---------------------------------------------------------------------------- */
+/* --- Exchanges and byte order ---------------------------------------------------------------- */
+
+static int xchg(struct cpu *cpu, const struct x86_insn *insn)
+{
+    unsigned memory = insn->operand[1].kind == X86_MEM; /* the operand that may be memory */
+    uint64_t a, b;
+
+    CPU_TRY(cpu_operand_rmw(cpu, insn, memory, &a));
+    b = cpu_reg_operand(cpu, &insn->operand[!memory]);
+    CPU_TRY(cpu_set_operand(cpu, insn, memory, b));
+    cpu_set_reg_operand(cpu, &insn->operand[!memory], a);
+    return CPU_NEXT;
+}
+
+static int movbe(struct cpu *cpu, const struct x86_insn *insn)
+{
+    uint64_t value;
+
+    CPU_TRY(cpu_operand(cpu, insn, 1, &value));
+    value = __builtin_bswap64(value) >> (64 - 8 * insn->operand[0].size);
+    return cpu_set_operand(cpu, insn, 0, value);
+}
+
+static int xlat(struct cpu *cpu, const struct x86_insn *insn)
+{
+    uint64_t offset = cpu->r.gpr[RINGSIDE_RBX] + cpu_gpr(cpu, RINGSIDE_RAX, 1), value;
+
+    CPU_TRY(cpu_load(cpu, insn->seg, cpu_zext(offset, insn->addrsize), 1, &value));
+    cpu_set_gpr(cpu, RINGSIDE_RAX, 1, value);
+    return CPU_NEXT;
+}
+
+/* --- Flags ----------------------------------------------------------------------------------- */
 
 static int lahf(struct cpu *cpu, const struct x86_insn *insn)
 {
@@ -197,49 +112,94 @@ static int lahf(struct cpu *cpu, const struct x86_insn *insn)
 
 static int sahf(struct cpu *cpu, const struct x86_insn *insn)
 {
-    uint64_t of = cpu_of(cpu) ? X86_FLAG_OF : 0;
-
     (void)insn;
-    cpu_set_arith_flags(cpu, cpu_gpr_high(cpu, RINGSIDE_RAX) | of);
+    cpu_set_arith_flags(cpu, cpu_gpr_high(cpu, RINGSIDE_RAX) |
+                                 (cpu_of(cpu) ? (uint64_t)X86_FLAG_OF : 0));
     return CPU_NEXT;
 }
 
-static int flag(struct cpu *cpu, const struct x86_insn *insn)
+static int change_cf(struct cpu *cpu, const struct x86_insn *insn)
 {
-    switch (insn->op) {
-    case X86_CLC: cpu_set_cf(cpu, false); break;
-    case X86_STC: cpu_set_cf(cpu, true); break;
-    case X86_CMC: cpu_set_cf(cpu, !cpu_cf(cpu)); break;
-    case X86_CLD: cpu->r.rflags &= ~(uint64_t)X86_FLAG_DF; break;
-    default: cpu->r.rflags |= X86_FLAG_DF; /* STD */
-    }
+    cpu_set_cf(cpu, insn->op == X86_STC || (insn->op == X86_CMC && !cpu_cf(cpu)));
     return CPU_NEXT;
+}
+
+static int change_df(struct cpu *cpu, const struct x86_insn *insn)
+{
+    cpu->r.rflags &= ~(uint64_t)X86_FLAG_DF;
+    if (insn->op == X86_STD)
+        cpu->r.rflags |= X86_FLAG_DF;
+    return CPU_NEXT;
+}
+
+/* --- Binding --------------------------------------------------------------------------------- */
+
+enum { R, M, ANY, FORMS };
+
+static cpu_handler *bind_mov(const struct x86_insn *insn)
+{
+    static cpu_handler *const rr[] = CPU_ROW(mov, rr), *const rm[] = CPU_ROW(mov, rm),
+                              *const ri[] = CPU_ROW(mov, ri), *const mr[] = CPU_ROW(mov, mr),
+                              *const mi[] = CPU_ROW(mov, mi), *const any[] = CPU_ROW(mov, any);
+    unsigned dst = insn->operand[0].kind, src = insn->operand[1].kind;
+    unsigned size = CPU_SIZE_INDEX(insn->operand[0].size);
+
+    if (dst == X86_GPR && src == X86_GPR)
+        return rr[size];
+    if (dst == X86_GPR && src == X86_MEM)
+        return rm[size];
+    if (dst == X86_GPR && src == X86_IMM)
+        return ri[size];
+    if (dst == X86_MEM && src == X86_GPR)
+        return mr[size];
+    if (dst == X86_MEM && src == X86_IMM)
+        return mi[size];
+    return any[size];
+}
+
+#define EXTEND_ROW(name)                                                                           \
+    {                                                                                              \
+        [R] = CPU_ROW(name, r), [M] = CPU_ROW(name, m), [ANY] = CPU_ROW(name, any)                 \
+    }
+
+/* By the source's size; the destination's is that of the handler. */
+static cpu_handler *bind_extend(const struct x86_insn *insn)
+{
+    static cpu_handler *const zero[][FORMS][4] = {EXTEND_ROW(zext8), EXTEND_ROW(zext16)};
+    static cpu_handler *const sign[][FORMS][4] = {EXTEND_ROW(sext8), EXTEND_ROW(sext16),
+                                                  EXTEND_ROW(sext32)};
+    unsigned kind = insn->operand[1].kind, form = kind == X86_GPR ? R : kind == X86_MEM ? M : ANY;
+    unsigned from = CPU_SIZE_INDEX(insn->operand[1].size);
+    unsigned size = CPU_SIZE_INDEX(insn->operand[0].size);
+
+    return insn->op == X86_MOVZX ? zero[from & 1][form][size] : sign[from % 3][form][size];
 }
 
 cpu_handler *cpu_bind_move(const struct x86_insn *insn)
 {
+    static cpu_handler *const lea[] = CPU_ROW(lea, r);
+    static cpu_handler *const cmov_r[] = CPU_ROW(cmov, r), *const cmov_m[] = CPU_ROW(cmov, m);
+    unsigned size = CPU_SIZE_INDEX(insn->operand[0].size);
+
     switch (insn->op) {
-    case X86_MOV: return bind_mov(insn);
-    case X86_MOVNTI: return mov;
+    case X86_MOV:
+    case X86_MOVNTI: return bind_mov(insn);
     case X86_MOVZX:
-        if (insn->operand[1].kind != X86_MEM)
-            return mov;
-        return insn->operand[1].size == 1 ? movzx_m1 : movzx_m2;
     case X86_MOVSX:
-    case X86_MOVSXD: return movsx;
-    case X86_MOVBE: return movbe;
-    case X86_LEA: return lea;
-    case X86_XCHG: return xchg;
-    case X86_XLAT: return xlat;
-    case X86_CMOVCC: return cmov;
+    case X86_MOVSXD: return bind_extend(insn);
+    case X86_LEA: return lea[size];
+    case X86_CMOVCC: return insn->operand[1].kind == X86_MEM ? cmov_m[size] : cmov_r[size];
     case X86_SETCC: return setcc;
+    case X86_XCHG: return xchg;
+    case X86_MOVBE: return movbe;
+    case X86_XLAT: return xlat;
     case X86_LAHF: return lahf;
     case X86_SAHF: return sahf;
     case X86_CLC:
     case X86_STC:
-    case X86_CMC:
+    case X86_CMC: return change_cf;
     case X86_CLD:
-    case X86_STD: return flag;
+    case X86_STD: return change_df;
     default: return NULL;
     }
 }
