@@ -1,6 +1,6 @@
-/* Operands of any kind, for the instructions that have no form of their own; the stack. */
+/* Operands of any kind, for the instructions that have no form of their own; the stack; jumps. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cpu/internal.h"
+#include "cpu/descriptor.h"
 
 int cpu_operand(struct cpu *cpu, const struct x86_insn *insn, unsigned n, uint64_t *value)
 {
@@ -52,4 +52,12 @@ int cpu_pop(struct cpu *cpu, unsigned size, uint64_t *value)
     CPU_TRY(cpu_load(cpu, RINGSIDE_SS, sp, size, value));
     cpu_set_gpr(cpu, RINGSIDE_RSP, cpu->stack_width, sp + size);
     return CPU_NEXT;
+}
+
+int cpu_jump(struct cpu *cpu, uint64_t rip, unsigned opsize)
+{
+    rip = cpu_zext(rip, opsize);
+    CPU_TRY(cpu_check_rip(cpu, &cpu->r.seg[RINGSIDE_CS], rip, 0));
+    cpu->r.rip = rip;
+    return CPU_BRANCH;
 }

@@ -168,6 +168,7 @@ static int execute(struct cpu *cpu, unsigned flags)
     cpu->r.rip += slot.insn.length;
     cpu->r.rflags &= ~(uint64_t)X86_FLAG_RF;
     cpu->r.shadow = RINGSIDE_SHADOW_NONE;
+    cpu_end_block(cpu); /* one iteration of a string instruction */
     status = slot.run(cpu, &slot.insn);
     if (status < 0) {
         cpu->r.rip = rip;
