@@ -4,6 +4,7 @@
 #define CPU_X87_H
 
 #include "cpu/internal.h"
+#include "cpu/softfloat/softfloat.h"
 
 /* Status word (Intel SDM vol. 1, 8.1.3); the exception flags are enum sf_flag. */
 enum {
@@ -59,9 +60,57 @@ void x87_init(struct cpu *cpu);
 uint16_t x87_full_tags(const struct cpu *cpu);
 uint8_t x87_abridged_tags(uint16_t full);
 
+/* --- What an arithmetic instruction goes through (x87.c) ------------------------------------- */
+
+static inline struct sf_extended x87_st(const struct cpu *cpu, unsigned i)
+{
+    return (struct sf_extended){cpu->fpu.st[i].significand, cpu->fpu.st[i].sign_exponent};
+}
+
+static inline struct sf x87_value(const struct cpu *cpu, unsigned i)
+{
+    return sf_unpack80(x87_st(cpu, i));
+}
+
+static inline bool x87_empty(const struct cpu *cpu, unsigned i)
+{
+    return !(cpu->fpu.ftw & x87_tag_bit(cpu, i));
+}
+
+/* Write ST(i) and mark it valid. */
+void x87_set_st(struct cpu *cpu, unsigned i, struct sf_extended value);
+void x87_pop(struct cpu *cpu);
+/* The real indefinite (Intel SDM vol. 1, 4.8.3.7). */
+extern const struct sf_extended x87_indefinite;
+
+/* Rounding and masks as FCW has them; results of 64 bits whatever FCW.PC says. */
+struct sf_env x87_env(const struct cpu *cpu);
+
+/*
+ * After everything that can fault: C1 is cleared, and where this instruction and its operand are is
+ * kept for the exception handler (Intel SDM vol. 1, 8.1.8).
+ */
+void x87_begin(struct cpu *cpu, const struct x86_insn *insn);
+
+/*
+ * Note what env saw in the status word, with C1 from the rounding.  False if an exception that is
+ * known before the result is unmasked: the instruction then changes no register.
+ */
+bool x87_finish(struct cpu *cpu, const struct sf_env *env);
+
+/*
+ * Stack faults: invalid operation with SF; C1 tells overflow.  True if the masked response is due.
+ */
+bool x87_underflow(struct cpu *cpu);
+bool x87_overflow(struct cpu *cpu);
+
+/* Push value, or on stack overflow what the masked response is; false if nothing was pushed. */
+bool x87_push(struct cpu *cpu, struct sf_extended value);
+
 /* Other parts of cpu_bind_x87, one a file. */
 cpu_handler *cpu_bind_x87_control(const struct x86_insn *insn);
 cpu_handler *cpu_bind_x87_move(const struct x86_insn *insn);
 cpu_handler *cpu_bind_x87_math(const struct x86_insn *insn);
+cpu_handler *cpu_bind_x87_transcendental(const struct x86_insn *insn);
 
 #endif

@@ -1,0 +1,235 @@
+/* x87 transcendental instructions: special operands here, the functions in softfloat/wide.c. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cpu/softfloat/wide.h"
+#include "cpu/x87.h"
+
+static struct sf zero(bool sign)
+{
+    return (struct sf){.kind = SF_K_ZERO, .sign = sign};
+}
+
+static struct sf infinity(bool sign)
+{
+    return (struct sf){.kind = SF_K_INFINITY, .sign = sign};
+}
+
+static void note_denormals(struct sf_env *env, struct sf a, struct sf b)
+{
+    if (a.denormal || b.denormal)
+        env->flags |= SF_DENORMAL;
+}
+
+/* --- F2XM1 ----------------------------------------------------------------------------------- */
+
+/* Outside -1..1 the manual leaves the result undefined: the operand stays. */
+static struct sf exp2m1(struct sf_env *env, struct sf x)
+{
+    struct sf minus_one = sf_from_int(-1);
+
+    x = sf_operand(env, x);
+    if (x.kind == SF_K_INFINITY)
+        return x.sign ? minus_one : x;
+    if (x.kind != SF_K_FINITE || x.exp > 0 || (x.exp == 0 && (x.sig << 1)))
+        return x;
+    return sf_exp2m1(x);
+}
+
+/* --- FYL2X, FYL2XP1 -------------------------------------------------------------------------- */
+
+/* y * log, where log is finite, zero or infinite: infinity times zero is invalid. */
+static struct sf times(struct sf_env *env, struct sf y, struct sf log)
+{
+    if ((y.kind == SF_K_INFINITY && log.kind == SF_K_ZERO) ||
+        (y.kind == SF_K_ZERO && log.kind == SF_K_INFINITY))
+        return sf_invalid(env);
+    if (y.kind == SF_K_INFINITY || log.kind == SF_K_INFINITY)
+        return infinity(y.sign != log.sign);
+    if (y.kind == SF_K_ZERO || log.kind == SF_K_ZERO)
+        return zero(y.sign != log.sign);
+    return sf_wide_mul(y, log);
+}
+
+static struct sf y_log2_x(struct sf_env *env, struct sf y, struct sf x)
+{
+    struct sf log;
+
+    if (sf_is_nan(x) || sf_is_nan(y))
+        return sf_propagate(env, y, x);
+    if (x.sign && x.kind != SF_K_ZERO)
+        return sf_invalid(env);
+    if (x.kind == SF_K_ZERO && y.kind == SF_K_FINITE) {
+        env->flags |= SF_DIVZERO;
+        return infinity(!y.sign);
+    }
+    if (x.kind == SF_K_ZERO)
+        log = infinity(true);
+    else
+        log = x.kind == SF_K_INFINITY ? x : sf_log2(x);
+    if (!(log.kind == SF_K_ZERO && y.kind == SF_K_INFINITY))
+        note_denormals(env, x, y);
+    return times(env, y, log);
+}
+
+static struct sf y_log2_x_plus_1(struct sf_env *env, struct sf y, struct sf x)
+{
+    if (sf_is_nan(x) || sf_is_nan(y))
+        return sf_propagate(env, y, x);
+    if (x.sign && (x.kind == SF_K_INFINITY || (x.kind == SF_K_FINITE && x.exp >= 0)))
+        return sf_invalid(env);
+    note_denormals(env, x, y);
+    return times(env, y, x.kind == SF_K_FINITE ? sf_log2p1(x) : x);
+}
+
+/* --- FPATAN ---------------------------------------------------------------------------------- */
+
+/* A multiple of pi/4. */
+static struct sf quarter_pis(unsigned n, bool sign)
+{
+    struct sf angle = sf_wide_mul(sf_pi, sf_from_int(n));
+
+    angle.exp -= 2;
+    angle.sign = sign;
+    angle.sig |= 1;
+    return angle;
+}
+
+static struct sf arc_tangent(struct sf_env *env, struct sf y, struct sf x)
+{
+    if (sf_is_nan(x) || sf_is_nan(y))
+        return sf_propagate(env, y, x);
+    note_denormals(env, x, y);
+    if (y.kind == SF_K_INFINITY && x.kind == SF_K_INFINITY)
+        return quarter_pis(x.sign ? 3 : 1, y.sign);
+    if (y.kind == SF_K_ZERO || x.kind == SF_K_INFINITY)
+        return x.sign ? quarter_pis(4, y.sign) : zero(y.sign);
+    if (y.kind == SF_K_INFINITY || x.kind == SF_K_ZERO)
+        return quarter_pis(2, y.sign);
+    return sf_atan2(y, x);
+}
+
+/* --- Instructions of one and two operands ---------------------------------------------------- */
+
+static int f2xm1(struct cpu *cpu, const struct x86_insn *insn)
+{
+    struct sf_extended result = x87_indefinite;
+    struct sf_env env = x87_env(cpu);
+
+    CPU_TRY(x87_ready(cpu, true));
+    x87_begin(cpu, insn);
+    if (x87_empty(cpu, 0)) {
+        if (!x87_underflow(cpu))
+            return CPU_NEXT;
+    } else {
+        result = sf_pack80(&env, exp2m1(&env, x87_value(cpu, 0)));
+        if (!x87_finish(cpu, &env))
+            return CPU_NEXT;
+    }
+    x87_set_st(cpu, 0, result);
+    return CPU_NEXT;
+}
+
+typedef struct sf two_fn(struct sf_env *env, struct sf y, struct sf x);
+
+/* ST(1) = fn(ST(1), ST(0)), then pop. */
+static int replace_two(struct cpu *cpu, const struct x86_insn *insn, two_fn *fn)
+{
+    struct sf_extended result = x87_indefinite;
+    struct sf_env env = x87_env(cpu);
+
+    CPU_TRY(x87_ready(cpu, true));
+    x87_begin(cpu, insn);
+    if (x87_empty(cpu, 0) || x87_empty(cpu, 1)) {
+        if (!x87_underflow(cpu))
+            return CPU_NEXT;
+    } else {
+        result = sf_pack80(&env, fn(&env, x87_value(cpu, 1), x87_value(cpu, 0)));
+        if (!x87_finish(cpu, &env))
+            return CPU_NEXT;
+    }
+    x87_set_st(cpu, 1, result);
+    x87_pop(cpu);
+    return CPU_NEXT;
+}
+
+static int fyl2x(struct cpu *cpu, const struct x86_insn *insn)
+{
+    return replace_two(cpu, insn, y_log2_x);
+}
+
+static int fyl2xp1(struct cpu *cpu, const struct x86_insn *insn)
+{
+    return replace_two(cpu, insn, y_log2_x_plus_1);
+}
+
+static int fpatan(struct cpu *cpu, const struct x86_insn *insn)
+{
+    return replace_two(cpu, insn, arc_tangent);
+}
+
+/* --- FSIN, FCOS, FSINCOS, FPTAN -------------------------------------------------------------- */
+
+/*
+ * From 2^63 on nothing happens but C2.  FSINCOS and FPTAN push a second result: the cosine, and 1.
+ */
+static int trigonometric(struct cpu *cpu, const struct x86_insn *insn)
+{
+    struct sf_extended first = x87_indefinite, second = x87_indefinite;
+    bool pushes = insn->op == X86_FSINCOS || insn->op == X86_FPTAN;
+    struct sf_env env = x87_env(cpu);
+    struct sf x = x87_value(cpu, 0);
+
+    CPU_TRY(x87_ready(cpu, true));
+    x87_begin(cpu, insn);
+    cpu->fpu.fsw &= (uint16_t)~X87_SW_C2;
+    if (x87_empty(cpu, 0)) {
+        if (!x87_underflow(cpu))
+            return CPU_NEXT;
+    } else if (pushes && !x87_empty(cpu, 7)) {
+        if (!x87_overflow(cpu))
+            return CPU_NEXT;
+    } else if (x.kind == SF_K_FINITE && x.exp >= 63) {
+        cpu->fpu.fsw |= X87_SW_C2;
+        return CPU_NEXT;
+    } else {
+        struct sf sine, cosine;
+
+        x = x.kind == SF_K_INFINITY ? sf_invalid(&env) : sf_operand(&env, x);
+        sine = cosine = x;
+        if (x.kind == SF_K_ZERO)
+            cosine = sf_from_int(1);
+        else if (x.kind == SF_K_FINITE)
+            sf_sincos(x, &sine, &cosine);
+        if (insn->op == X86_FPTAN) {
+            if (x.kind == SF_K_FINITE)
+                sine = sf_wide_div(sine, cosine);
+            if (!sf_is_nan(x))
+                cosine = sf_from_int(1);
+        }
+        if (pushes)
+            second = sf_pack80(&env, cosine);
+        first = sf_pack80(&env, insn->op == X86_FCOS ? cosine : sine);
+        if (!x87_finish(cpu, &env))
+            return CPU_NEXT;
+    }
+    x87_set_st(cpu, 0, first);
+    if (pushes) {
+        x87_set_top(cpu, x87_top(cpu) - 1);
+        x87_set_st(cpu, 0, second);
+    }
+    return CPU_NEXT;
+}
+
+cpu_handler *cpu_bind_x87_transcendental(const struct x86_insn *insn)
+{
+    switch (insn->op) {
+    case X86_F2XM1: return f2xm1;
+    case X86_FYL2X: return fyl2x;
+    case X86_FYL2XP1: return fyl2xp1;
+    case X86_FPATAN: return fpatan;
+    case X86_FSIN:
+    case X86_FCOS:
+    case X86_FSINCOS:
+    case X86_FPTAN: return trigonometric;
+    default: return NULL;
+    }
+}
