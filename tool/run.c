@@ -61,15 +61,18 @@ static uint64_t host_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Signals come through a descriptor, so that none gets past the clean-up. */
+/* Signals come through a descriptor, so that none gets past the clean-up.  What our caller had
+ * ignored (nohup, a background job) stays ignored. */
 static int open_signals(void)
 {
+    static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGCONT};
+    struct sigaction action;
     sigset_t set;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    sigaddset(&set, SIGCONT);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        if (sigaction(wanted[i], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+            sigaddset(&set, wanted[i]);
+    }
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

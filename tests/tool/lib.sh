@@ -1,0 +1,50 @@
+# Sourced by the tests of the program: one check after another, in a directory of its own.
+# usage of the tests: TEST.sh RINGSIDE HELLO
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=sh
+
+ringside=$1 hello=$2
+dir=$(mktemp -d "${TMPDIR:-/tmp}/ringside-test.XXXXXX")
+cd "$dir" || exit 1
+children=
+bad=0
+number=0
+
+finish() {
+    for child in $children; do
+        kill "$child" 2>/dev/null
+    done
+    cd / && rm -rf "$dir"
+}
+trap finish EXIT
+
+check() { # WHAT COMMAND...: the command must succeed
+    what=$1
+    shift
+    number=$((number + 1))
+    if "$@"; then
+        echo "ok $number - $what"
+    else
+        echo "not ok $number - $what"
+        bad=$((bad + 1))
+    fi
+}
+
+eventually() { # COMMAND...: within ten seconds
+    tries=100
+    until "$@"; do
+        tries=$((tries - 1))
+        [ $tries -gt 0 ] || return 1
+        sleep 0.1
+    done
+}
+
+gone() {
+    ! kill -0 "$1" 2>/dev/null
+}
+
+done_testing() {
+    echo "1..$number"
+    [ $bad = 0 ]
+    exit $?
+}

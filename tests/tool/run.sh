@@ -1,0 +1,100 @@
+#!/bin/sh
+# How a run ends, what it leaves behind, and where the console goes.
+# SPDX-License-Identifier: BSD-2-Clause
+. "$(dirname "$0")/lib.sh"
+
+# guest STATUS COMMAND [OPTION]...: types the command at the prompt; the program exits with STATUS
+guest() {
+    expected=$1 command=$2
+    shift 2
+    : >console
+    mkfifo keys 2>/dev/null
+    exec 9<>keys
+    timeout 30 "$ringside" run -e soft -k "$hello" -m 16 "$@" <keys >console 2>err 9>&- &
+    pid=$!
+    children=$pid
+    eventually grep -q 'hello> ' console
+    printf '%s\r' "$command" >&9
+    wait $pid
+    status=$?
+    exec 9>&-
+    [ $status = "$expected" ] || {
+        echo "# status $status: $(cat err)"
+        return 1
+    }
+}
+check 'power-off ends with 0' guest 0 poweroff
+check 'reset ends with 0' guest 0 reset
+check 'the exit port: (3 << 1) | 1' guest 7 'exit 3' --exit-port
+check 'the exit port elsewhere' guest 7 'exit 3' --exit-port 0xf4 --cpu amd
+check 'without the option that port is nothing' guest 0 "$(printf 'exit 3\rpoweroff')"
+check 'the console went to stdout' grep -q 'a small kernel' console
+
+# Keys that were there before the guest looked are not lost.
+printf 'sum 4\rpoweroff\r' >typed
+check 'input from a file' timeout 30 "$ringside" run -e soft -k "$hello" -m 16 <typed >console 2>err
+check 'the guest answered it' grep -q 'sum 30' console
+
+report() { # FILE OPTION...
+    report=$1
+    shift
+    timeout 30 "$ringside" run -e soft -k "$hello" -m 16 --report --serial file:console "$@" \
+        </dev/null 2>"$report"
+}
+check 'a limit ends the run' report one --limit 3000000
+check 'the report counts them' grep -q 'instructions 3000000 ' one
+check 'and once more' report two --limit 3000000
+check 'both runs ended in the same state' cmp -s one two
+check 'one instruction more' report three --limit 3000001
+check 'is another state' sh -c '! cmp -s one three'
+check 'the console went to the file' grep -q 'a small kernel' console
+typed_report() {
+    timeout 30 "$ringside" run -e soft -k "$hello" -m 16 --report <typed >console 2>"$1"
+}
+check 'a run with input' typed_report four
+check 'the same run with input' typed_report five
+check 'is the same to the instruction' cmp -s four five
+
+# Signals: it dies of them, and its sockets are gone.
+for signal in INT:130 TERM:143 HUP:129; do
+    expected=${signal#*:} signal=${signal%:*}
+    mkfifo keys.$signal
+    exec 9<>keys.$signal
+    # A shell's background job would ignore SIGINT.
+    env --default-signal=INT "$ringside" run -e soft -k "$hello" -m 16 -G unix:debug.$signal --serial unix:serial.$signal \
+        <keys.$signal >/dev/null 2>err.$signal 9>&- &
+    pid=$!
+    children=$pid
+    eventually test -S serial.$signal
+    kill -$signal $pid
+    wait $pid
+    status=$?
+    check "SIG$signal ends it" test $status = "$expected"
+    check "no socket stays behind after SIG$signal" test ! -e debug.$signal -a ! -e serial.$signal
+    exec 9>&-
+done
+
+# A terminal is raw while the guest runs, and as it was afterwards.
+if command -v script >/dev/null; then
+    cat >inner <<END
+stty >before 2>&1
+stty -a | grep -c -- '-icanon' >cooked
+"$ringside" run -e soft -k "$hello" -m 16
+echo \$? >status
+stty >after 2>&1
+END
+    (
+        eventually grep -q 'hello> ' typescript
+        printf 'sum 3\r'
+        eventually grep -q 'sum 14' typescript
+        printf '\001h'
+        eventually grep -q 'quit' typescript
+        printf '\001x'
+        sleep 1
+    ) | timeout 60 script -q -f -c 'sh inner' typescript >/dev/null 2>&1
+    check 'keys reach the guest' grep -q 'sum 14' typescript
+    check 'Ctrl-A h helps' grep -q 'Ctrl-A x  quit' typescript
+    check 'Ctrl-A x quits' test "$(cat status)" = 0
+    check 'the terminal is as it was' cmp -s before after
+fi
+done_testing
