@@ -19,7 +19,7 @@
     invlpg TEST_PAGE
 .endm
 
-.macro CR4 set=0, clear=0
+.macro SET_CR4 set=0, clear=0
     mov %cr4, %rax
     or $\set, %rax
     and $~\clear, %rax
@@ -120,15 +120,15 @@ main:
     ENDUSER "user fetch, reserved bit"
 
     MAP 7
-    CR4 set=SMEP
+    SET_CR4 set=SMEP
     TRY
     call *%r15
     END "supervisor fetch, user page, SMEP"
-    CR4 clear=SMEP
+    SET_CR4 clear=SMEP
     TRY
     call *%r15
     END "supervisor fetch, user page"
-    CR4 set=SMAP
+    SET_CR4 set=SMAP
     TRY
     mov TEST_PAGE, %al
     END "supervisor read, user page, SMAP"
@@ -146,7 +146,7 @@ main:
     USER
     mov TEST_PAGE, %al
     ENDUSER "user read, user page, SMAP"
-    CR4 clear=SMAP
+    SET_CR4 clear=SMAP
 
     /* Across a page end: the address is that of the first byte that is missing. */
     MAP 7
