@@ -262,6 +262,15 @@ static int stack_linear(struct cpu *cpu, const struct cpu_stack *stack, uint64_t
     return CPU_NEXT;
 }
 
+/* A page fault names the word that the processor would have met first: it pushes downwards. */
+static int push_fault(struct cpu *cpu, uint64_t linear, unsigned count, unsigned size,
+                      unsigned access)
+{
+    while (count-- > 0)
+        CPU_TRY(cpu_probe_write(cpu, linear + count * size, size, access));
+    return CPU_FAULT;
+}
+
 int cpu_stack_push(struct cpu *cpu, struct cpu_stack *stack, const uint64_t *words, unsigned count,
                    unsigned size)
 {
@@ -271,6 +280,7 @@ int cpu_stack_push(struct cpu *cpu, struct cpu_stack *stack, const uint64_t *wor
     uint8_t frame[CPU_FRAME_MAX * 8];
     uint64_t linear[2];
     unsigned low = bytes; /* bytes below the point where a 16-bit SP wraps */
+    int status;
 
     for (unsigned i = 0; i < count; i++)
         cpu_host_store(frame + (count - 1 - i) * size, size, words[i]);
@@ -283,7 +293,10 @@ int cpu_stack_push(struct cpu *cpu, struct cpu_stack *stack, const uint64_t *wor
         CPU_TRY(cpu_probe_write(cpu, linear[0], low, access));
         CPU_TRY(cpu_write_linear(cpu, linear[1], frame + low, bytes - low, access));
     }
-    CPU_TRY(cpu_write_linear(cpu, linear[0], frame, low, access));
+    status = cpu_write_linear(cpu, linear[0], frame, low, access);
+    if (status == CPU_FAULT)
+        return push_fault(cpu, linear[0], low / size, size, access);
+    CPU_TRY(status);
     stack->sp =
         stack->width == 2 ? (stack->sp & ~0xffffull) | (uint16_t)sp : stack_offset(stack, sp);
     return CPU_NEXT;

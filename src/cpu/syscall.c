@@ -101,6 +101,8 @@ static int sysret(struct cpu *cpu, const struct x86_insn *insn)
           sysret_stack(cpu, selector + 8), rip);
     cpu_set_rflags(cpu, rflags | X86_FLAGS_FIXED);
     cpu_update_mode(cpu);
+    if (rflags & X86_FLAG_TF) /* unlike after POPF and IRET, TF traps at once */
+        cpu->debug_hits |= X86_DR6_BS;
     return CPU_SYNC;
 }
 

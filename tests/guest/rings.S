@@ -322,7 +322,7 @@ main:
     ENDUSER "SYSRET in ring 3"
 
     /* Privileged instructions */
-    .irp insn, hlt, cli, sti, clts, rdmsr, wrmsr, invd, wbinvd, swapgs, xsetbv
+    .irp insn, hlt, cli, sti, clts, rdmsr, wrmsr, invd, wbinvd, swapgs
     USER
     \insn
     ENDUSER "\insn in ring 3"
@@ -409,7 +409,7 @@ gate_target:
 
 conform_target:
     mov %cs, %eax
-    lret
+    lretl
 
 syscall_target:
     mov %rsp, %rax
