@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { COM1 = 0x3f8, PIC1 = 0x20, PIC2 = 0xa0, PIT = 0x40, EXIT_PORT = 0xf4 };
+enum { COM1 = 0x3f8, PIC1 = 0x20, PIC2 = 0xa0, PIT = 0x40, EXIT_PORT = 0xf4, PM1_CONTROL = 0x604 };
 enum { VECTOR_BREAKPOINT = 3, VECTOR_TIMER = 0x20 };
 enum { TICKS_PER_SECOND = 100, PIT_HZ = 1193182 };
 
@@ -194,7 +194,9 @@ static void exit(uint64_t n)
 static void power_off(uint64_t n)
 {
     (void)n;
-    out16(0x604, 0x2000); /* where QEMU's PC has its ACPI power-off */
+    /* ACPI's SLP_EN with the sleep type that means "off" in Ringside's DSDT, then in QEMU's. */
+    out16(PM1_CONTROL, 0x2000 | 5 << 10);
+    out16(PM1_CONTROL, 0x2000);
 }
 
 static void reset(uint64_t n)
