@@ -5,11 +5,17 @@
 
 #include <string.h>
 
+static void put_address(struct rsp_out *out, const char *before, uint64_t value)
+{
+    rsp_put_text(out, before);
+    rsp_put_text(out, "0x");
+    rsp_put_hex(out, value);
+}
+
 static void put_named(struct rsp_out *out, const char *name, uint64_t value)
 {
     rsp_put_text(out, name);
-    rsp_put_text(out, "=0x");
-    rsp_put_hex(out, value);
+    put_address(out, "=", value);
 }
 
 bool rsp_monitor_version(struct ringside *rs, struct rsp_cursor *in, struct rsp_out *out)
@@ -121,7 +127,7 @@ static void put_place(struct rsp_out *out, const struct debug_breakpoint *breakp
 {
     switch (breakpoint->place) {
     case DEBUG_PHYSICAL:
-        put_named(out, "at physical", breakpoint->gpa);
+        put_address(out, "at physical ", breakpoint->gpa);
         rsp_put_char(out, '\n');
         break;
     case DEBUG_LINEAR: rsp_put_text(out, "not mapped; watched by linear address\n"); break;
@@ -145,15 +151,16 @@ bool rsp_monitor_breakpoints(struct ringside *rs, struct rsp_cursor *in, struct 
     if (!rs->debug.breakpoints.count && !rs->debug.watches.count)
         rsp_put_text(out, "none is set\n");
     while (rsp_room(out) > 100 && (b = debug_table_next(&rs->debug.breakpoints, b))) {
-        put_named(out, "breakpoint ", b->item.key);
+        put_address(out, "breakpoint ", b->item.key);
         rsp_put_char(out, ' ');
         put_place(out, b);
     }
     while (rsp_room(out) > 100 && (w = debug_table_next(&rs->debug.watches, w))) {
         rsp_put_text(out, kinds[w->kind]);
-        put_named(out, " ", w->address);
-        put_named(out, " length", w->length);
-        rsp_put_char(out, '\n');
+        put_address(out, " ", w->address);
+        rsp_put_text(out, ", ");
+        rsp_put_decimal(out, w->length);
+        rsp_put_text(out, " bytes\n");
     }
     return true;
 }
