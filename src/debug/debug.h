@@ -156,6 +156,9 @@ const struct ringside_regs *debug_regs(struct debug *debug, unsigned vcpu); /* N
 int debug_set_regs(struct debug *debug, unsigned vcpu, const struct ringside_regs *regs);
 uint64_t debug_linear_rip(const struct ringside_regs *regs); /* CS base and RIP */
 
+const char *debug_mode(const struct ringside_regs *regs); /* in words */
+unsigned debug_ring(const struct ringside_regs *regs);    /* the current privilege level */
+
 /* memory.c; stopped; linear addresses in the active translation of the vCPU */
 int debug_translate(struct debug *debug, unsigned vcpu, uint64_t linear, uint64_t *gpa);
 /* The walk itself, for those who want to see it; RINGSIDE_EIO if the vCPU cannot be read. */

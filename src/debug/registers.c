@@ -31,3 +31,23 @@ uint64_t debug_linear_rip(const struct ringside_regs *regs)
         return regs->rip;
     return (uint32_t)(cs->base + regs->rip);
 }
+
+const char *debug_mode(const struct ringside_regs *regs)
+{
+    uint16_t cs = regs->seg[RINGSIDE_CS].access;
+
+    if (!(regs->cr0 & X86_CR0_PE))
+        return "real mode";
+    if (regs->rflags & X86_FLAG_VM)
+        return "virtual-8086 mode";
+    if (regs->efer & X86_EFER_LMA)
+        return cs & X86_SEG_L    ? "64-bit"
+               : cs & X86_SEG_DB ? "32-bit compatibility"
+                                 : "16-bit compatibility";
+    return cs & X86_SEG_DB ? "32-bit" : "16-bit protected";
+}
+
+unsigned debug_ring(const struct ringside_regs *regs)
+{
+    return (regs->seg[RINGSIDE_SS].access & X86_SEG_DPL) >> X86_SEG_DPL_SHIFT;
+}

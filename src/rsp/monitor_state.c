@@ -1,7 +1,6 @@
 /* Monitor commands about vCPUs, breakpoints and the server itself. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "rsp/monitor.h"
-#include "x86/regs.h"
 
 #include <string.h>
 
@@ -28,21 +27,6 @@ bool rsp_monitor_version(struct ringside *rs, struct rsp_cursor *in, struct rsp_
     return true;
 }
 
-static const char *mode_of(const struct ringside_regs *regs)
-{
-    uint16_t cs = regs->seg[RINGSIDE_CS].access;
-
-    if (!(regs->cr0 & X86_CR0_PE))
-        return "real mode";
-    if (regs->rflags & X86_FLAG_VM)
-        return "virtual-8086 mode";
-    if (regs->efer & X86_EFER_LMA)
-        return cs & X86_SEG_L    ? "64-bit"
-               : cs & X86_SEG_DB ? "32-bit compatibility"
-                                 : "16-bit compatibility";
-    return cs & X86_SEG_DB ? "32-bit" : "16-bit protected";
-}
-
 bool rsp_monitor_vcpus(struct ringside *rs, struct rsp_cursor *in, struct rsp_out *out)
 {
     if (rsp_left(in))
@@ -55,7 +39,7 @@ bool rsp_monitor_vcpus(struct ringside *rs, struct rsp_cursor *in, struct rsp_ou
         rsp_put_text(out, rsp_vcpu_state(rs, i));
         if (regs) {
             rsp_put_text(out, ", ");
-            rsp_put_text(out, mode_of(regs));
+            rsp_put_text(out, debug_mode(regs));
             rsp_put_text(out, ", ring ");
             rsp_put_decimal(out,
                             (regs->seg[RINGSIDE_SS].access & X86_SEG_DPL) >> X86_SEG_DPL_SHIFT);
