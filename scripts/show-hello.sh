@@ -59,7 +59,7 @@ sleep 0.2
 
 expect 'held at the first instruction' '^=> .*cli'
 expect 'hardware breakpoint before the kernel is in long mode' '^Breakpoint 1.*kernel_main'
-expect 'control registers: paging and long mode are on' '^cr0 .*PG.*PE'
+expect 'control registers: paging and long mode are on' '^cr0 .*PE.*PG'
 expect 'memory through the page tables, changed' '"Jello: a small'
 expect 'software breakpoint with a condition' '^Breakpoint 2.*square \(n.*=3\)'
 expect 'backtrace' '^#1 .*sum_of_squares \(n=5'

@@ -9,6 +9,10 @@ KERNEL=${KERNEL:-.cache/vmlinuz}
 INITRD=${INITRD:-.cache/initrd}
 SYMBOLS=${SYMBOLS:-$work/vmlinux.symbols}
 
+[ -s "$KERNEL" ] && [ -s "$INITRD" ] || {
+    echo 'no stock kernel in .cache/: scripts/stock-kernel.sh says why'
+    exit 77
+}
 if [ ! -f "$SYMBOLS" ]; then
     echo "== ringside symbols $KERNEL"
     "$RINGSIDE" symbols "$KERNEL" -o "$SYMBOLS" || exit 1

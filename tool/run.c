@@ -164,12 +164,18 @@ static int serve_debugger(struct run *run)
         return -1;
     }
     soft_set_server(run->soft, run->peer.server);
-    if (peer_listen(&run->peer, &options->endpoint) != 0)
-        return -1;
-    tool_say("%s: target remote %s",
-             options->hold ? "held until a debugger continues it" : "a debugger may attach",
-             run->peer.listener.name);
-    return 0;
+    return peer_listen(&run->peer, &options->endpoint);
+}
+
+static void announce(const struct run *run)
+{
+    if (!run->options->engine_named)
+        tool_say("engine: soft (-e auto; the KVM engine is not built yet)");
+    if (run->options->debug)
+        tool_say("%s: target remote %s",
+                 run->options->hold ? "held until a debugger continues it"
+                                    : "a debugger may attach",
+                 run->peer.listener.name);
 }
 
 /* How long nothing happens without input: 0 while the guest has something to do. */
@@ -255,13 +261,11 @@ static void report(const struct run *run)
 static int start(struct run *run)
 {
     run->signals = open_signals();
-    if (build_machine(run) != 0)
+    if (build_machine(run) != 0 ||
+        serial_open(&run->serial, run->options->serial, run->options->serial_path) != 0 ||
+        serve_debugger(run) != 0)
         return TOOL_BAD_INPUT;
-    if (!run->options->engine_named)
-        tool_say("engine: soft (-e auto; the KVM engine is not built yet)");
-    if (serve_debugger(run) != 0 ||
-        serial_open(&run->serial, run->options->serial, run->options->serial_path) != 0)
-        return TOOL_BAD_INPUT;
+    announce(run);
     return TOOL_OK;
 }
 
@@ -305,6 +309,7 @@ int run_command(int argc, char **argv)
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, run.signal);
+        signal(run.signal, SIG_DFL);
         raise(run.signal); /* stays pending until the next line */
         sigprocmask(SIG_UNBLOCK, &set, NULL);
     }

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=sh
 
-ringside=$1 hello=$2
+ringside=$(realpath "$1") hello=$(realpath "$2")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/ringside-test.XXXXXX")
 cd "$dir" || exit 1
 children=

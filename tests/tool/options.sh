@@ -99,6 +99,6 @@ refuse 'in use' run -k "$hello" -e soft -G "$port"
 kill "$children"
 
 # A socket made before a later option fails is removed again.
-refuse 'No such file' run -k "$hello" -e soft -G unix:early --serial file:no/where
+refuse 'cannot listen' run -k "$hello" -e soft --serial unix:early -G 192.0.2.1:1234
 check 'no socket stays behind' test ! -e early
 done_testing
