@@ -41,8 +41,7 @@ bool rsp_monitor_vcpus(struct ringside *rs, struct rsp_cursor *in, struct rsp_ou
             rsp_put_text(out, ", ");
             rsp_put_text(out, debug_mode(regs));
             rsp_put_text(out, ", ring ");
-            rsp_put_decimal(out,
-                            (regs->seg[RINGSIDE_SS].access & X86_SEG_DPL) >> X86_SEG_DPL_SHIFT);
+            rsp_put_decimal(out, debug_ring(regs));
             put_named(out, ", rip", regs->rip);
             put_named(out, ", cr3", regs->cr3);
         }
