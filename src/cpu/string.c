@@ -158,6 +158,8 @@ CPU_TEMPLATE int repeat(struct cpu *cpu, const struct x86_insn *insn, cpu_handle
         if (status < 0) {
             if (n == 0)
                 return status;
+            cpu->debug_hits = 0; /* of the iteration that faulted */
+            cpu->watch_pending = false;
             account(cpu, insn, n, true);
             return CPU_BRANCH;
         }
