@@ -136,6 +136,7 @@ trap:
     popq trap_rsp
     popq trap_ss
     mov %rax, trap_rax
+    mov %rcx, trap_rcx
     mov %rsp, trap_stack
     mov %cr2, %rax
     mov %rax, trap_cr2
@@ -313,7 +314,7 @@ early:
     .long 0
 
     .globl resume, resume_rsp, trap_vector, trap_error, trap_rip, trap_cs, trap_rflags, trap_rsp
-    .globl trap_ss, trap_rax, trap_cr2, trap_dr6, trap_stack, user_stack, pt_test, ist1_top
+    .globl trap_ss, trap_rax, trap_rcx, trap_cr2, trap_dr6, trap_stack, user_stack, pt_test, ist1_top
     .globl trap_stack_top, pml4, stack
     .bss
     .balign 4096
@@ -342,6 +343,7 @@ trap_rflags: .skip 8
 trap_rsp:    .skip 8
 trap_ss:     .skip 8
 trap_rax:    .skip 8
+trap_rcx:    .skip 8
 trap_cr2:    .skip 8
 trap_dr6:    .skip 8
 trap_stack:  .skip 8 /* where the frame ended */
