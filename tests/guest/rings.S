@@ -297,7 +297,7 @@ main:
     movq $2, user_rflags
     SHOW "  end of block - rcx: " syscall_rcx
     SHOW "  r11: " syscall_r11
-    SHOW "  rflags: " syscall_rflags
+    SHOW "SYSCALL, rflags there: " syscall_rflags
     SHOW "  cs: " syscall_cs
     SHOW "  ss: " syscall_ss
     SHOW_FRAME
