@@ -146,7 +146,8 @@ enum cpu_exit cpu_run(struct cpu *cpu, uint64_t limit);
 
 /*
  * Exactly one instruction or one event delivery.  An instruction that faults delivers its fault:
- * rip is then the handler's first instruction.
+ * rip is then the handler's first instruction.  The step is done with CPU_EXIT_LIMIT, and with
+ * CPU_EXIT_YIELD too: that one was a PAUSE, or the owner set cpu->yield.
  */
 enum cpu_step_flags {
     CPU_STEP_OVER_BREAK = 1 << 0, /* do not stop at a debugger's breakpoint on this instruction */

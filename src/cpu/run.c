@@ -317,5 +317,5 @@ enum cpu_exit cpu_step(struct cpu *cpu, unsigned flags)
 
     cpu->limit = cpu->count + 1;
     leaves(cpu, step(cpu, flags), &exit);
-    return exit == CPU_EXIT_YIELD ? CPU_EXIT_LIMIT : exit;
+    return exit;
 }

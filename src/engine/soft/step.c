@@ -34,16 +34,16 @@ bool soft_step_turn(struct soft *soft, unsigned index, uint64_t limit, struct ri
 
     while (cpu->count < limit && !soft->poked) {
         enum cpu_exit why = cpu_step(cpu, hold | (passes ? CPU_STEP_OVER_BREAK : 0));
+        if (why == CPU_EXIT_YIELD && !soft->poked)
+            soft->turn_end = 0; /* PAUSE: it waits for another */
         if (is_over(soft, index, why, exit))
             return true;
         /* A place that only looked like a breakpoint is passed on the next try. */
         passes = why == CPU_EXIT_BREAKPOINT;
         vcpu->budget -= !passes;
         vcpu->step_begun = true;
-        if (why == CPU_EXIT_YIELD && !soft->poked) {
-            soft->turn_end = 0; /* PAUSE */
+        if (soft->turn_end == 0)
             break;
-        }
     }
     exit->reason = RINGSIDE_EXIT_OTHER;
     return false;
