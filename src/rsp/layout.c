@@ -16,7 +16,6 @@ static const struct rsp_feature features[] = {
               "<field name=\"TF\" start=\"8\" end=\"8\"/><field name=\"IF\" start=\"9\" end=\"9\"/>"
               "<field name=\"DF\" start=\"10\" end=\"10\"/>"
               "<field name=\"OF\" start=\"11\" end=\"11\"/>"
-              "<field name=\"IOPL\" start=\"12\" end=\"13\"/>"
               "<field name=\"NT\" start=\"14\" end=\"14\"/>"
               "<field name=\"RF\" start=\"16\" end=\"16\"/>"
               "<field name=\"VM\" start=\"17\" end=\"17\"/>"
