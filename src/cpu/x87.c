@@ -211,12 +211,24 @@ static void put_order(struct cpu *cpu, enum sf_order order, enum result_in where
             (uint16_t)((cpu->fpu.fsw & ~(X87_SW_C0 | X87_SW_C2 | X87_SW_C3)) | status[order]);
 }
 
+/*
+ * With the exception unmasked Intel's processors leave the condition codes alone (SDM vol. 2,
+ * "FCOM"), AMD's set them.  Neither pops.
+ */
+static void put_order_anyway(struct cpu *cpu, enum sf_order order, enum result_in where)
+{
+    if (cpu->model.vendor == CPU_AMD)
+        put_order(cpu, order, where);
+}
+
 /* ST(0) with the last operand, or with ST(1) if there is none; then pop so many. */
 static int compare(struct cpu *cpu, const struct x86_insn *insn, enum source source, bool signaling,
                    enum result_in where, unsigned pops)
 {
     enum sf_order order = SF_UNORDERED;
     unsigned with = insn->count ? insn->operand[insn->count - 1].reg : 1;
+    bool keeps_c1 = where == IN_FLAGS && cpu->model.vendor == CPU_AMD;
+    uint16_t c1 = keeps_c1 ? cpu->fpu.fsw & X87_SW_C1 : 0;
     struct sf_env env = x87_env(cpu);
     struct sf value;
     bool memory;
@@ -225,14 +237,19 @@ static int compare(struct cpu *cpu, const struct x86_insn *insn, enum source sou
     CPU_TRY(load_memory(cpu, insn, source, &value, &memory));
     x87_begin(cpu, insn);
     if (x87_empty(cpu, 0) || (!memory && x87_empty(cpu, with))) {
-        if (!x87_underflow(cpu))
+        if (!x87_underflow(cpu)) {
+            put_order_anyway(cpu, order, where);
             return CPU_NEXT;
+        }
     } else {
+        cpu->fpu.fsw |= c1;
         if (!memory)
             value = x87_value(cpu, with);
         order = sf_compare(&env, x87_value(cpu, 0), value, signaling);
-        if (!x87_finish(cpu, &env))
+        if (!x87_finish(cpu, &env)) {
+            put_order_anyway(cpu, order, where);
             return CPU_NEXT;
+        }
     }
     put_order(cpu, order, where);
     while (pops--)
@@ -248,12 +265,16 @@ static int ftst(struct cpu *cpu, const struct x86_insn *insn)
     CPU_TRY(x87_ready(cpu, true));
     x87_begin(cpu, insn);
     if (x87_empty(cpu, 0)) {
-        if (!x87_underflow(cpu))
+        if (!x87_underflow(cpu)) {
+            put_order_anyway(cpu, order, IN_STATUS);
             return CPU_NEXT;
+        }
     } else {
         order = sf_compare(&env, x87_value(cpu, 0), sf_from_int(0), true);
-        if (!x87_finish(cpu, &env))
+        if (!x87_finish(cpu, &env)) {
+            put_order_anyway(cpu, order, IN_STATUS);
             return CPU_NEXT;
+        }
     }
     put_order(cpu, order, IN_STATUS);
     return CPU_NEXT;

@@ -215,11 +215,10 @@ static int remainder_any(struct cpu *cpu, const struct x86_insn *insn, bool near
 
     CPU_TRY(x87_ready(cpu, true));
     x87_begin(cpu, insn);
+    cpu->fpu.fsw &= (uint16_t)~X87_SW_C2;
     if (x87_empty(cpu, 0) || x87_empty(cpu, 1)) {
-        if (x87_underflow(cpu)) {
-            cpu->fpu.fsw &= (uint16_t)~X87_SW_CC;
+        if (x87_underflow(cpu))
             x87_set_st(cpu, 0, x87_indefinite);
-        }
         return CPU_NEXT;
     }
     if (sf_is_nan(a) || sf_is_nan(b))
@@ -234,11 +233,13 @@ static int remainder_any(struct cpu *cpu, const struct x86_insn *insn, bool near
     packed = sf_pack80(&env, result);
     if (!x87_finish(cpu, &env))
         return CPU_NEXT;
+    x87_set_st(cpu, 0, packed);
+    if (sf_is_nan(result))
+        return CPU_NEXT;
     conditions = complete ? (quotient & 4 ? X87_SW_C0 : 0) | (quotient & 2 ? X87_SW_C3 : 0) |
                                 (quotient & 1 ? X87_SW_C1 : 0)
                           : X87_SW_C2;
     cpu->fpu.fsw = (uint16_t)((cpu->fpu.fsw & ~X87_SW_CC) | conditions);
-    x87_set_st(cpu, 0, packed);
     return CPU_NEXT;
 }
 

@@ -32,19 +32,21 @@ static int fld(struct cpu *cpu, const struct x86_insn *insn)
     }
     x87_begin(cpu, insn);
     if (source->kind == X86_ST) {
-        value = x87_st(cpu, source->reg);
-        if (x87_empty(cpu, source->reg)) {
-            if (!x87_underflow(cpu))
-                return CPU_NEXT;
-            value = x87_indefinite;
+        if (x87_empty(cpu, source->reg)) { /* then a full stack does not matter any more */
+            if (x87_underflow(cpu)) {
+                x87_set_top(cpu, x87_top(cpu) - 1);
+                x87_set_st(cpu, 0, x87_indefinite);
+            }
+            return CPU_NEXT;
         }
+        value = x87_st(cpu, source->reg);
     } else if (source->size != 10 && x87_empty(cpu, 7)) {
         struct sf number =
             source->size == 4 ? sf_unpack32(&env, (uint32_t)bits) : sf_unpack64(&env, bits);
 
         value = sf_pack80(&env, sf_operand(&env, number));
-        if (!x87_finish(cpu, &env))
-            return CPU_NEXT;
+        if (!x87_finish(cpu, &env) && (env.flags & SF_INVALID))
+            return CPU_NEXT; /* a denormal is loaded even if that is unmasked */
     }
     x87_push(cpu, value);
     return CPU_NEXT;
@@ -111,11 +113,13 @@ static int fld_constant(struct cpu *cpu, const struct x86_insn *insn)
  * conversion is unmasked, except for inexact, and the stack then stays as it is.
  */
 static int store(struct cpu *cpu, const struct x86_insn *insn, const void *bytes, unsigned size,
-                 const struct sf_env *env, bool empty, bool pop)
+                 struct sf_env *env, bool empty, bool pop)
 {
     bool refused = env->flags & ~env->masked & ~SF_INEXACT;
 
-    if (!refused)
+    if (refused)
+        env->flags &= (uint8_t)~SF_INEXACT;
+    else
         CPU_TRY(cpu_store_bytes(cpu, insn->seg, cpu_ea(cpu, insn), bytes, size));
     x87_begin(cpu, insn);
     if (empty)
@@ -262,22 +266,23 @@ static int fxch(struct cpu *cpu, const struct x86_insn *insn)
     return CPU_NEXT;
 }
 
-/* ModRM.reg chooses B, E, BE or U; the opcode DB instead of DA negates it. */
 static int fcmov(struct cpu *cpu, const struct x86_insn *insn)
 {
-    static const uint8_t conditions[4] = {0x2, 0x4, 0x6, 0xa};
     unsigned from = insn->operand[1].reg;
-    unsigned condition = conditions[insn->modrm >> 3 & 3] | (insn->cond & 1);
     struct sf_extended value = x87_st(cpu, from);
+
+    uint16_t c1 = cpu->fpu.fsw & X87_SW_C1;
 
     CPU_TRY(x87_ready(cpu, true));
     x87_begin(cpu, insn);
     if (x87_empty(cpu, 0) || x87_empty(cpu, from)) {
         if (x87_underflow(cpu))
             x87_set_st(cpu, 0, x87_indefinite);
-    } else if (cpu_condition(cpu, condition)) {
-        x87_set_st(cpu, 0, value);
+        return CPU_NEXT;
     }
+    cpu->fpu.fsw |= c1; /* which only a stack fault clears */
+    if (cpu_condition(cpu, insn->cond))
+        x87_set_st(cpu, 0, value);
     return CPU_NEXT;
 }
 

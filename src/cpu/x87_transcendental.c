@@ -29,9 +29,10 @@ static struct sf exp2m1(struct sf_env *env, struct sf x)
     x = sf_operand(env, x);
     if (x.kind == SF_K_INFINITY)
         return x.sign ? minus_one : x;
-    if (x.kind != SF_K_FINITE || x.exp > 0 || (x.exp == 0 && (x.sig << 1)))
+    if (x.kind != SF_K_FINITE)
         return x;
-    return sf_exp2m1(x);
+    env->flags |= SF_INEXACT;
+    return x.exp > 0 || (x.exp == 0 && (x.sig << 1)) ? x : sf_exp2m1(x);
 }
 
 /* --- FYL2X, FYL2XP1 -------------------------------------------------------------------------- */
@@ -46,6 +47,7 @@ static struct sf times(struct sf_env *env, struct sf y, struct sf log)
         return infinity(y.sign != log.sign);
     if (y.kind == SF_K_ZERO || log.kind == SF_K_ZERO)
         return zero(y.sign != log.sign);
+    env->flags |= SF_INEXACT;
     return sf_wide_mul(y, log);
 }
 
@@ -74,9 +76,15 @@ static struct sf y_log2_x_plus_1(struct sf_env *env, struct sf y, struct sf x)
 {
     if (sf_is_nan(x) || sf_is_nan(y))
         return sf_propagate(env, y, x);
-    if (x.sign && (x.kind == SF_K_INFINITY || (x.kind == SF_K_FINITE && x.exp >= 0)))
+    if (x.sign && x.kind == SF_K_INFINITY)
         return sf_invalid(env);
     note_denormals(env, x, y);
+    if (x.sign && x.kind == SF_K_FINITE && x.exp >= 0) { /* -1 or less: undefined */
+        if (y.kind != SF_K_FINITE)
+            return times(env, y, x);
+        env->flags |= SF_INEXACT;
+        return x;
+    }
     return times(env, y, x.kind == SF_K_FINITE ? sf_log2p1(x) : x);
 }
 
@@ -143,6 +151,9 @@ static int replace_two(struct cpu *cpu, const struct x86_insn *insn, two_fn *fn)
             return CPU_NEXT;
     } else {
         result = sf_pack80(&env, fn(&env, x87_value(cpu, 1), x87_value(cpu, 0)));
+        /* tiny, and never said to be exact */
+        if ((env.flags & SF_INEXACT) && !(result.sign_exponent & 0x7fff) && result.significand)
+            env.flags |= SF_UNDERFLOW;
         if (!x87_finish(cpu, &env))
             return CPU_NEXT;
     }
@@ -201,7 +212,7 @@ static int trigonometric(struct cpu *cpu, const struct x86_insn *insn)
             sf_sincos(x, &sine, &cosine);
         if (insn->op == X86_FPTAN) {
             if (x.kind == SF_K_FINITE)
-                sine = sf_wide_div(sine, cosine);
+                sine = sf_wide_div(sine, cosine), sine.sig |= 1;
             if (!sf_is_nan(x))
                 cosine = sf_from_int(1);
         }

@@ -139,14 +139,22 @@ static struct rounded round_finite(struct sf_env *env, struct sf value, unsigned
             return overflow(env, value.sign, bits, special);
         env->flags |= SF_OVERFLOW;
         field -= wrap;
-        if (field >= special)
-            return overflow(env, value.sign, bits, special);
+        if (field >= special) { /* too far for wrapping: FSCALE */
+            env->flags |= SF_INEXACT;
+            env->rounded_up = true;
+            return (struct rounded){special, TOP};
+        }
     } else if (field <= 0) {
         if (!(env->masked & SF_UNDERFLOW)) {
             env->flags |= SF_UNDERFLOW;
             if (wrap && field + wrap > 0) {
                 env->flags |= inexact ? SF_INEXACT : 0;
                 return (struct rounded){field + wrap, sig};
+            }
+            if (wrap) {
+                env->flags |= SF_INEXACT;
+                env->rounded_up = false;
+                return (struct rounded){0, 0};
             }
         } else if (env->ftz) {
             env->flags |= SF_UNDERFLOW | SF_INEXACT;
