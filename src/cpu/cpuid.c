@@ -106,8 +106,8 @@ static void add_features(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf,
 /* --- Who it is ------------------------------------------------------------------------------- */
 
 /*
- * Intel: an Atom of the Goldmont kind, which has no AVX either; AMD: a Zen 3 server part.  Leaf
- * 0x40000000 says what it really is.
+ * Intel: an Atom of the Saltwell kind, which does not speculate either, and so needs no mitigations
+ * from the guest; AMD: a Zen 3 server part.  Leaf 0x40000000 says what it really is.
  */
 static const struct {
     char name[13];      /* leaf 0: EBX, EDX, ECX */
@@ -115,7 +115,7 @@ static const struct {
     uint32_t last, last_extended;
     char brand[49];
 } vendors[] = {
-    [CPU_INTEL] = {"GenuineIntel", 0x000506c9, 0x1f, 0x80000008,
+    [CPU_INTEL] = {"GenuineIntel", 0x00030661, 0x1f, 0x80000008,
                    "Ringside software CPU, Intel Atom class"},
     [CPU_AMD] = {"AuthenticAMD", 0x00a00f11, 0xd, 0x80000021,
                  "Ringside software CPU, AMD EPYC class"},

@@ -24,17 +24,19 @@ struct msr {
     uint32_t number;
     uint8_t vendors, rule;
     uint8_t count, step; /* of several: they are numbered number, number + step, ... */
-    uint32_t offset;     /* in struct cpu, of the first; NO_FIELD: value is all it holds */
-    uint64_t writable, value;
+    uint32_t offset;     /* in struct cpu, of the first; or NO_FIELD */
+    uint64_t writable;
+    uint64_t value; /* of what is not kept in a field */
 };
 
 #define FIELD(name) .offset = offsetof(struct cpu, name)
+/* Of the flaws that have a "not affected" bit it has none. */
 #define ARCH_CAPABILITIES                                                                          \
-    (1u << 0 /* RDCL_NO */ | 1u << 1 /* IBRS_ALL */ | 1u << 3 /* SKIP_L1DFL_VMENTRY */ |           \
-     1u << 4 /* SSB_NO */ | 1u << 5 /* MDS_NO */ | 1u << 6 /* IF_PSCHANGE_MC_NO */ |               \
-     1u << 8 /* TAA_NO */ | 1u << 13 /* SBDR_SSDP_NO */ | 1u << 14 /* FBSDP_NO */ |                \
-     1u << 15 /* PSDP_NO */ | 1u << 20 /* BHI_NO */ | 1u << 24 /* PBRSB_NO */ |                    \
-     1u << 26 /* GDS_NO */ | 1u << 27 /* RFDS_NO */)
+    (1ull << 0 /* RDCL_NO */ | 1ull << 1 /* IBRS_ALL */ | 1ull << 3 /* SKIP_L1DFL_VMENTRY */ |     \
+     1ull << 4 /* SSB_NO */ | 1ull << 5 /* MDS_NO */ | 1ull << 6 /* IF_PSCHANGE_MC_NO */ |         \
+     1ull << 8 /* TAA_NO */ | 1ull << 13 /* SBDR_SSDP_NO */ | 1ull << 14 /* FBSDP_NO */ |          \
+     1ull << 15 /* PSDP_NO */ | 1ull << 20 /* BHI_NO */ | 1ull << 24 /* PBRSB_NO */ |              \
+     1ull << 26 /* GDS_NO */ | 1ull << 27 /* RFDS_NO */ | 1ull << 62 /* ITS_NO */)
 #define ADDRESS_MASK ((1ull << CPU_PHYS_BITS) - 0x1000)
 
 /*
@@ -55,7 +57,8 @@ static const struct msr table[] = {
     {X86_MSR_SYSENTER_EIP, ON_BOTH, MSR_CANONICAL, FIELD(r.sysenter_eip)},
     {X86_MSR_MCG_CAP, ON_BOTH, MSR_BITS, .value = 0 /* no banks */},
     {X86_MSR_MCG_STATUS, ON_BOTH, MSR_BITS, .value = 0},
-    {X86_MSR_MISC_ENABLE, ON_INTEL, MSR_BITS, FIELD(r.misc_enable), .writable = 1},
+    {X86_MSR_MISC_ENABLE, ON_INTEL, MSR_BITS, FIELD(r.misc_enable), .writable = 1,
+     .value = 1 << 11 | 1 << 12},
     {X86_MSR_DEBUGCTL, ON_BOTH, MSR_BITS, FIELD(r.debugctl),
      .writable = X86_DEBUGCTL_LBR | X86_DEBUGCTL_BTF},
     {X86_MSR_MTRR_PHYSBASE0, ON_BOTH, MSR_BITS, 8, 2, FIELD(mtrr_base),
@@ -77,7 +80,9 @@ static const struct msr table[] = {
     {X86_MSR_KERNEL_GS_BASE, ON_BOTH, MSR_CANONICAL, FIELD(r.kernel_gs_base)},
     {X86_MSR_TSC_AUX, ON_BOTH, MSR_BITS, FIELD(r.tsc_aux), .writable = UINT32_MAX},
     {X86_MSR_AMD_SYSCFG, ON_AMD, MSR_BITS, .value = 0},
-    {X86_MSR_AMD_HWCR, ON_AMD, MSR_IGNORE, FIELD(amd_hwcr), .writable = 0x7fffffff},
+    {X86_MSR_AMD_HWCR, ON_AMD, MSR_IGNORE, FIELD(amd_hwcr), .writable = 0x7effffff,
+     .value = 1 << 24 /* the TSC counts at P0 frequency */},
+    {0xc001001f /* NB_CFG */, ON_AMD, MSR_IGNORE, .value = 0},
     {X86_MSR_AMD_DE_CFG, ON_AMD, MSR_IGNORE, .value = 2 /* LFENCE serialises */},
 };
 
@@ -100,6 +105,11 @@ static const struct msr *find(const struct cpu *cpu, uint32_t number, unsigned *
 static uint64_t *field(struct cpu *cpu, const struct msr *m, unsigned index)
 {
     return (uint64_t *)(void *)((char *)cpu + m->offset) + index;
+}
+
+static uint64_t current(struct cpu *cpu, const struct msr *m, unsigned index)
+{
+    return m->offset == NO_FIELD ? m->value : m->value | *field(cpu, m, index);
 }
 
 /* UC, WC, WT, WP, WB and, in IA32_PAT alone, UC- (Intel SDM vol. 3, table 11-10). */
@@ -174,7 +184,7 @@ int cpu_read_msr(struct cpu *cpu, uint32_t number, uint64_t *value)
     m = find(cpu, number, &index);
     if (!m || m->rule == MSR_WRITE_ONLY)
         return refuse(cpu);
-    *value = m->offset == NO_FIELD ? m->value : *field(cpu, m, index);
+    *value = current(cpu, m, index);
     return CPU_NEXT;
 }
 
@@ -186,7 +196,7 @@ static int write_table(struct cpu *cpu, uint32_t number, uint64_t value)
 
     if (!m)
         return refuse(cpu);
-    old = m->offset == NO_FIELD ? m->value : *field(cpu, m, index);
+    old = current(cpu, m, index);
     switch (m->rule) {
     case MSR_CANONICAL:
         if (!cpu_is_canonical(cpu, value))

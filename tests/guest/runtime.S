@@ -263,7 +263,8 @@ print_hex_line:
 digits:
     .ascii "0123456789abcdef"
 names:
-    .irp n, DE, DB, NM, BP, OF, BR, UD, NM, DF, 09, TS, NP, SS, GP, PF, 15, MF, AC, MC, XM
+    .asciz "#DE", "#DB", "NMI"
+    .irp n, BP, OF, BR, UD, NM, DF, 09, TS, NP, SS, GP, PF, 15, MF, AC, MC, XM
     .asciz "#\n"
     .endr
     .irp n, VE, CP, 22, 23, 24, 25, 26, 27, HV, VC, SX, 31
