@@ -17,9 +17,21 @@ static bool read_entry(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
     return true;
 }
 
-int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk)
+/* A vCPU that was not started has no translation of its own yet; that of the latest stop's vCPU is
+ * then what the peer means, above all one (LLDB) that reads by whatever thread it looked at last.
+ */
+static const struct ringside_regs *translation_of(struct debug *debug, unsigned vcpu)
 {
     const struct ringside_regs *regs = debug_regs(debug, vcpu);
+
+    if (regs && regs->activity == RINGSIDE_WAIT_SIPI)
+        regs = debug_regs(debug, debug->event_vcpu);
+    return regs;
+}
+
+int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk)
+{
+    const struct ringside_regs *regs = translation_of(debug, vcpu);
 
     if (!regs)
         return RINGSIDE_EIO;
