@@ -11,6 +11,7 @@ enum { TICKS_PER_SECOND = 100, PIT_HZ = 1193182 };
 char hello_banner[] = "hello: a small kernel, ready to be debugged";
 volatile uint64_t ticks;
 volatile uint64_t breakpoints;
+uint64_t spins;
 
 void timer_gate(void);
 void breakpoint_gate(void);
@@ -20,6 +21,7 @@ void kernel_main(void);
 uint64_t square(uint64_t n);
 uint64_t sum_of_squares(uint64_t n);
 void run_command(const char *line);
+void spin(uint64_t n);
 
 static void out8(uint16_t port, uint8_t value)
 {
@@ -149,10 +151,21 @@ __attribute__((noinline)) uint64_t sum_of_squares(uint64_t n)
     return sum;
 }
 
+/* Three instructions a turn, for benchmarks that have to know how many run. */
+__attribute__((noinline)) void spin(uint64_t n)
+{
+    __asm__ volatile("1: add %0, spins\n"
+                     "   dec %0\n"
+                     "   jnz 1b"
+                     : "+r"(n)
+                     :
+                     : "memory", "cc");
+}
+
 static void help(uint64_t n)
 {
     (void)n;
-    put_string("help, banner, sum N, ticks, int3, exit N, poweroff, reset\n");
+    put_string("help, banner, sum N, spin N, ticks, int3, exit N, poweroff, reset\n");
 }
 
 static void banner(uint64_t n)
@@ -209,9 +222,9 @@ static const struct {
     const char *name;
     void (*run)(uint64_t n);
 } commands[] = {
-    {"help", help},          {"banner", banner}, {"sum", sum},
-    {"ticks", show_ticks},   {"int3", int3},     {"exit", exit},
-    {"poweroff", power_off}, {"reset", reset},
+    {"spin", spin}, {"help", help},          {"banner", banner},
+    {"sum", sum},   {"ticks", show_ticks},   {"int3", int3},
+    {"exit", exit}, {"poweroff", power_off}, {"reset", reset},
 };
 
 /* Does line begin with word?  Then the number that follows is put into *n. */

@@ -1,0 +1,196 @@
+/* A debugger that only measures: the same packets to any server of the GDB remote protocol. */
+/*
+ * usage: rsp_bench PORT steps SECONDS                single steps a second
+ *        rsp_bench PORT memory BEGIN LENGTH SECONDS  MB a second by 'm' (and 'x' if it is there)
+ *        rsp_bench PORT range AT BEGIN END           seconds from a breakpoint AT to leaving a
+ * range
+ */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BUFFER = 1 << 20, PATIENCE_S = 120 };
+
+static int server;
+static bool acks = true;
+static char bytes[BUFFER];
+static size_t begin, end;
+static char reply[BUFFER];
+static size_t reply_length;
+
+static void die(const char *what)
+{
+    fprintf(stderr, "rsp_bench: %s\n", what);
+    exit(1);
+}
+
+static double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void write_all(const char *data, size_t n)
+{
+    while (n > 0) {
+        ssize_t sent = send(server, data, n, MSG_NOSIGNAL);
+        if (sent <= 0)
+            die("the server closed the connection");
+        data += sent;
+        n -= (size_t)sent;
+    }
+}
+
+static char next_byte(void)
+{
+    if (begin == end) {
+        ssize_t n = recv(server, bytes, sizeof bytes, 0);
+        if (n <= 0)
+            die("the server closed the connection");
+        begin = 0;
+        end = (size_t)n;
+    }
+    return bytes[begin++];
+}
+
+static void send_packet(const char *format, ...)
+{
+    char packet[512], framed[520];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(packet, sizeof packet, format, args);
+    va_end(args);
+    uint8_t sum = 0;
+    for (const char *c = packet; *c != '\0'; c++)
+        sum = (uint8_t)(sum + (uint8_t)*c);
+    int n = snprintf(framed, sizeof framed, "$%s#%02x", packet, sum);
+    write_all(framed, (size_t)n);
+}
+
+/* The next packet's payload, as it came, into reply. */
+static void receive_packet(void)
+{
+    char c;
+    while ((c = next_byte()) != '$')
+        ;
+    reply_length = 0;
+    while ((c = next_byte()) != '#' && reply_length < sizeof reply - 1)
+        reply[reply_length++] = c;
+    reply[reply_length] = '\0';
+    next_byte();
+    next_byte();
+    if (acks)
+        write_all("+", 1);
+}
+
+static void ask(const char *packet)
+{
+    send_packet("%s", packet);
+    receive_packet();
+}
+
+static void connect_to(const char *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int one = 1;
+    server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(server, (struct sockaddr *)&address, sizeof address) != 0)
+        die("cannot connect");
+    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    alarm(PATIENCE_S);
+}
+
+/* How many bytes an 'm' reply may carry. */
+static size_t handshake(bool *binary)
+{
+    ask("qSupported:swbreak+;hwbreak+;vContSupported+");
+    const char *size = strstr(reply, "PacketSize=");
+    size_t packet = size != NULL ? strtoul(size + 11, NULL, 16) : 400;
+    *binary = strstr(reply, "binary-upload+") != NULL;
+    ask("QStartNoAckMode");
+    acks = strcmp(reply, "OK") != 0;
+    ask("vCont?");
+    ask("?");
+    return packet;
+}
+
+static void bench_steps(double seconds)
+{
+    unsigned steps = 0;
+    double start = now();
+    while (now() - start < seconds) {
+        for (unsigned i = 0; i < 50; i++, steps++) {
+            send_packet("vCont;s:1");
+            receive_packet();
+            if (reply[0] != 'T' && reply[0] != 'S')
+                die(reply);
+        }
+    }
+    printf("%.0f\n", steps / (now() - start));
+}
+
+static double megabytes(char command, uint64_t from, uint64_t length, size_t chunk, double seconds)
+{
+    uint64_t done = 0, at = 0;
+    double start = now();
+    while (now() - start < seconds) {
+        send_packet("%c%llx,%zx", command, (unsigned long long)(from + at), chunk);
+        receive_packet();
+        if (reply[0] == 'E' || (command == 'm' && reply_length < 2))
+            die(reply);
+        done += chunk;
+        at = at + 2 * chunk <= length ? at + chunk : 0;
+    }
+    return (double)done / 1e6 / (now() - start);
+}
+
+static void bench_range(uint64_t at, uint64_t from, uint64_t to)
+{
+    char packet[128];
+    snprintf(packet, sizeof packet, "Z1,%llx,1", (unsigned long long)at);
+    ask(packet);
+    ask("vCont;c");
+    packet[0] = 'z';
+    ask(packet);
+    double start = now();
+    snprintf(packet, sizeof packet, "vCont;r%llx,%llx:1", (unsigned long long)from,
+             (unsigned long long)to);
+    ask(packet);
+    printf("%.6f\n", now() - start);
+}
+
+int main(int argc, char **argv)
+{
+    bool binary;
+    if (argc < 4)
+        die("usage: rsp_bench PORT steps|memory|range ...");
+    connect_to(argv[1]);
+    size_t packet = handshake(&binary);
+    if (strcmp(argv[2], "steps") == 0) {
+        bench_steps(atof(argv[3]));
+    } else if (strcmp(argv[2], "memory") == 0 && argc == 6) {
+        uint64_t from = strtoull(argv[3], NULL, 0), length = strtoull(argv[4], NULL, 0);
+        size_t chunk = packet / 2 - 16 < 65536 ? packet / 2 - 16 : 65536;
+        printf("%.1f", megabytes('m', from, length, chunk, atof(argv[5])));
+        printf(" %.1f\n", binary ? megabytes('x', from, length, chunk, atof(argv[5])) : 0.0);
+    } else if (strcmp(argv[2], "range") == 0 && argc == 6) {
+        bench_range(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0),
+                    strtoull(argv[5], NULL, 0));
+    } else {
+        die("usage: rsp_bench PORT steps|memory|range ...");
+    }
+    return 0;
+}
