@@ -215,12 +215,15 @@ static void put_row(struct dwarf *d, const struct row *row, const struct row *be
         put_rbp(d, row);
 }
 
-/* What an entry from user mode left behind is no interrupted code, and a new task has no caller. */
+/* A task's first frame: what called it is user mode or nothing, and no backtrace goes there. */
+static bool is_outermost(const char *function)
+{
+    return !strncmp(function, "entry_", 6) || !strncmp(function, "ret_from_fork", 13);
+}
+
 static void settle(struct row *row, const char *function)
 {
-    if (!strncmp(function, "entry_", 6))
-        row->signal = false;
-    if (!strncmp(function, "ret_from_fork", 13) && row->kind == KIND_REGS)
+    if (row->kind == KIND_REGS && is_outermost(function))
         *row = (struct row){.ip = row->ip, .kind = KIND_END};
     if (row->kind >= KIND_CALL && dwarf_register(row->sp_base) < 0)
         row->kind = KIND_NONE;
