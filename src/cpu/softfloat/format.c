@@ -10,8 +10,9 @@ struct format {
     unsigned fraction; /* bits stored */
     int bias;
     int special; /* the exponent field of infinities and NaNs */
+    int wrap;    /* what an unmasked overflow takes from the exponent */
 };
-static const struct format single = {23, 127, 0xff}, wide = {52, 1023, 0x7ff};
+static const struct format single = {23, 127, 0xff, 192}, wide = {52, 1023, 0x7ff, 1536};
 
 enum { EXTENDED_BIAS = 16383, EXTENDED_SPECIAL = 0x7fff, EXTENDED_WRAP = 24576 };
 
@@ -122,9 +123,27 @@ static struct rounded overflow(struct sf_env *env, bool sign, unsigned bits, int
 }
 
 /*
+ * The exponent after an unmasked over- or underflow: moved by wrap (Intel SDM vol. 1, 4.9.1.4), or
+ * what is beyond even that (FSCALE), infinity or zero.
+ */
+static struct rounded unmasked_range(struct sf_env *env, int field, sf_u128 sig, bool inexact,
+                                     int special, int wrap)
+{
+    bool over = field >= special;
+
+    env->flags |= over ? SF_OVERFLOW : SF_UNDERFLOW;
+    field += over ? -wrap : wrap;
+    env->flags |= inexact ? SF_INEXACT : 0;
+    if (field > 0 && field < special)
+        return (struct rounded){field, sig};
+    env->flags |= env->x87 ? SF_INEXACT : 0; /* SSE has no result, and does not look so far */
+    env->rounded_up = over;
+    return over ? (struct rounded){special, TOP} : (struct rounded){0, 0};
+}
+
+/*
  * Round a finite value.  Tininess is detected after rounding, as x86 does (Intel SDM vol. 1,
- * 4.9.1.5).  wrap, if not 0, is what an unmasked over- or underflow takes from or adds to the
- * exponent.
+ * 4.9.1.5).
  */
 static struct rounded round_finite(struct sf_env *env, struct sf value, unsigned bits, int bias,
                                    int special, int wrap)
@@ -135,28 +154,14 @@ static struct rounded round_finite(struct sf_env *env, struct sf value, unsigned
 
     env->rounded_up = up;
     if (field >= special) {
-        if (!wrap || (env->masked & SF_OVERFLOW))
+        if (env->masked & SF_OVERFLOW)
             return overflow(env, value.sign, bits, special);
-        env->flags |= SF_OVERFLOW;
-        field -= wrap;
-        if (field >= special) { /* too far for wrapping: FSCALE */
-            env->flags |= SF_INEXACT;
-            env->rounded_up = true;
-            return (struct rounded){special, TOP};
-        }
-    } else if (field <= 0) {
-        if (!(env->masked & SF_UNDERFLOW)) {
-            env->flags |= SF_UNDERFLOW;
-            if (wrap && field + wrap > 0) {
-                env->flags |= inexact ? SF_INEXACT : 0;
-                return (struct rounded){field + wrap, sig};
-            }
-            if (wrap) {
-                env->flags |= SF_INEXACT;
-                env->rounded_up = false;
-                return (struct rounded){0, 0};
-            }
-        } else if (env->ftz) {
+        return unmasked_range(env, field, sig, inexact, special, wrap);
+    }
+    if (field <= 0) {
+        if (!(env->masked & SF_UNDERFLOW))
+            return unmasked_range(env, field, sig, inexact, special, wrap);
+        if (env->ftz) {
             env->flags |= SF_UNDERFLOW | SF_INEXACT;
             env->rounded_up = false;
             return (struct rounded){0, 0};
@@ -179,7 +184,9 @@ static uint64_t pack(struct sf_env *env, const struct format *f, struct sf value
 
     switch (value.kind) {
     case SF_K_ZERO: break;
-    case SF_K_FINITE: r = round_finite(env, value, f->fraction + 1, f->bias, f->special, 0); break;
+    case SF_K_FINITE:
+        r = round_finite(env, value, f->fraction + 1, f->bias, f->special, f->wrap);
+        break;
     case SF_K_INFINITY: r.field = f->special; break;
     default: r = (struct rounded){f->special, value.sig | QUIET};
     }
