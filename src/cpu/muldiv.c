@@ -1,6 +1,6 @@
 /* Multiplication, division, the sign extensions that go with them, and decimal adjustment. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cpu/internal.h"
+#include "cpu/template.h"
 
 enum { RAX = RINGSIDE_RAX, RDX = RINGSIDE_RDX };
 
@@ -33,9 +33,8 @@ static void product_flags(struct cpu *cpu, unsigned size, uint64_t low, bool ove
     cpu_set_cf_of(cpu, overflow, overflow);
 }
 
-static int mul(struct cpu *cpu, const struct x86_insn *insn)
+CPU_TEMPLATE int mul(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
 {
-    unsigned size = insn->operand[0].size;
     uint64_t b;
     wide product;
 
@@ -46,28 +45,56 @@ static int mul(struct cpu *cpu, const struct x86_insn *insn)
     return CPU_NEXT;
 }
 
-/* One operand: the accumulator; two: op0 *= op1; three: op0 = op1 * op2. */
-static int imul(struct cpu *cpu, const struct x86_insn *insn)
+/* IMUL of the accumulator. */
+CPU_TEMPLATE int imul_wide(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
 {
-    unsigned size = insn->operand[0].size;
-    uint64_t a, b;
+    uint64_t a = cpu_gpr(cpu, RAX, size), b;
     signed_wide product;
 
-    if (insn->count == 1) {
-        CPU_TRY(cpu_operand(cpu, insn, 0, &b));
-        a = cpu_gpr(cpu, RAX, size);
-    } else {
-        CPU_TRY(cpu_operand(cpu, insn, insn->count - 1, &b));
-        CPU_TRY(cpu_operand(cpu, insn, insn->count - 2, &a));
-    }
+    CPU_TRY(cpu_operand(cpu, insn, 0, &b));
     product = (signed_wide)(int64_t)cpu_sext(a, size) * (int64_t)cpu_sext(b, size);
-    if (insn->count == 1)
-        set_accumulator(cpu, size, (uint64_t)product, (uint64_t)(product >> (8 * size)));
-    else
-        cpu_set_reg_operand(cpu, &insn->operand[0], (uint64_t)product);
+    set_accumulator(cpu, size, (uint64_t)product, (uint64_t)(product >> (8 * size)));
     product_flags(cpu, size, (uint64_t)product,
                   product != (int64_t)cpu_sext((uint64_t)product, size));
     return CPU_NEXT;
+}
+
+/* Two operands: op0 *= op1; three: op0 = op1 * op2, an immediate. */
+CPU_TEMPLATE int imul(struct cpu *cpu, const struct x86_insn *insn, unsigned size,
+                      enum cpu_form src, bool three)
+{
+    uint64_t a, b;
+    signed_wide product;
+
+    CPU_TRY(cpu_get(cpu, insn, 1, src, size, &b));
+    a = three ? insn->imm : cpu_gpr(cpu, insn->operand[0].reg, size);
+    product = (signed_wide)(int64_t)cpu_sext(a, size) * (int64_t)cpu_sext(b, size);
+    cpu_set_gpr(cpu, insn->operand[0].reg, size, (uint64_t)product);
+    product_flags(cpu, size, (uint64_t)product,
+                  product != (int64_t)cpu_sext((uint64_t)product, size));
+    return CPU_NEXT;
+}
+
+CPU_FORM(mul, any, mul(cpu, insn, size))
+CPU_FORM(imul, wide, imul_wide(cpu, insn, size))
+CPU_FORM(imul, r, imul(cpu, insn, size, CPU_REG, false))
+CPU_FORM(imul, m, imul(cpu, insn, size, CPU_MEM, false))
+CPU_FORM(imul, ri, imul(cpu, insn, size, CPU_REG, true))
+CPU_FORM(imul, mi, imul(cpu, insn, size, CPU_MEM, true))
+
+static cpu_handler *bind_mul(const struct x86_insn *insn)
+{
+    static cpu_handler *const unsigned_wide[] = CPU_ROW(mul, any);
+    static cpu_handler *const signed_forms[][4] = {CPU_ROW(imul, wide), CPU_ROW(imul, r),
+                                                   CPU_ROW(imul, m), CPU_ROW(imul, ri),
+                                                   CPU_ROW(imul, mi)};
+    unsigned size = CPU_SIZE_INDEX(insn->operand[0].size), form = 0;
+
+    if (insn->op == X86_MUL)
+        return unsigned_wide[size];
+    if (insn->count > 1)
+        form = 1 + (insn->operand[1].kind == X86_MEM) + 2 * (insn->count == 3);
+    return signed_forms[form][size];
 }
 
 /* a / b for a quotient below 2^64; the core has no 128-bit division of the compiler library's. */
@@ -221,8 +248,8 @@ static int aad(struct cpu *cpu, const struct x86_insn *insn)
 cpu_handler *cpu_bind_muldiv(const struct x86_insn *insn)
 {
     switch (insn->op) {
-    case X86_MUL: return mul;
-    case X86_IMUL: return imul;
+    case X86_MUL:
+    case X86_IMUL: return bind_mul(insn);
     case X86_DIV: return div_unsigned;
     case X86_IDIV: return div_signed;
     case X86_CBW: return sign_extend_accumulator;
