@@ -1,0 +1,487 @@
+/* Makes up instructions of a given operation, and registers and memory for them to work on. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "native.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ringside/regs.h"
+#include "x86/regs.h"
+
+/* An encoding that the decoder accepts: everything else about it is free. */
+struct form {
+    uint8_t prefix; /* 0, 66, F3 or F2 */
+    uint8_t map;    /* 0 one byte, 1 0F, 2 0F38, 3 0F3A */
+    uint8_t opcode;
+    uint8_t modrm; /* its reg field, and all of it if that is a register form */
+    bool memory;
+};
+
+struct form_list {
+    struct form *forms;
+    size_t count, capacity;
+};
+
+struct generator {
+    uint64_t random;
+    struct form_list lists[X86_OP_COUNT];
+};
+
+/* Memory operands lie in the first part of the data page, the stack in the rest. */
+enum { OPERANDS = 0x100, OPERANDS_SIZE = 0x600, STACK = 0x800, STACK_SIZE = 0x700 };
+
+static uint64_t next_random(struct generator *g)
+{
+    g->random ^= g->random << 13;
+    g->random ^= g->random >> 7;
+    g->random ^= g->random << 17;
+    return g->random * 0x2545f4914f6cdd1dull;
+}
+
+/* 0..n-1 */
+static unsigned pick(struct generator *g, unsigned n)
+{
+    return (unsigned)(next_random(g) >> 32) % n;
+}
+
+static bool one_in(struct generator *g, unsigned n)
+{
+    return pick(g, n) == 0;
+}
+
+/* --- The encodings --------------------------------------------------------------------------- */
+
+static size_t put_opcode(uint8_t *bytes, const struct form *f)
+{
+    size_t at = 0;
+
+    if (f->map > 0)
+        bytes[at++] = 0x0f;
+    if (f->map > 1)
+        bytes[at++] = f->map == 2 ? 0x38 : 0x3a;
+    bytes[at++] = f->opcode;
+    return at;
+}
+
+/* A prefix, or the way to another map: no opcode. */
+static bool is_prefix(const struct form *f)
+{
+    uint8_t b = f->opcode;
+
+    if (f->map == 1)
+        return b == 0x38 || b == 0x3a;
+    return f->map == 0 && (b == 0x0f || (b & 0xe7) == 0x26 || (b & 0xf0) == 0x40 ||
+                           (b & 0xfc) == 0x64 || b == 0xf0 || b == 0xf2 || b == 0xf3);
+}
+
+static bool remember(struct generator *g, const struct form *f)
+{
+    uint8_t bytes[X86_INSN_MAX] = {f->prefix};
+    size_t at = f->prefix ? 1 : 0;
+    struct x86_insn insn;
+    struct form_list *list;
+
+    at += put_opcode(bytes + at, f);
+    bytes[at] = f->modrm;
+    if (is_prefix(f) || x86_decode(&insn, bytes, sizeof(bytes), X86_CODE64) < 0)
+        return true;
+    list = &g->lists[insn.op];
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 64;
+        struct form *forms = realloc(list->forms, capacity * sizeof(*forms));
+
+        if (!forms)
+            return false;
+        list->forms = forms;
+        list->capacity = capacity;
+    }
+    list->forms[list->count++] = *f;
+    return true;
+}
+
+struct generator *generator_new(uint64_t seed)
+{
+    static const uint8_t prefixes[] = {0, 0x66, 0xf3, 0xf2};
+    struct generator *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        return NULL;
+    g->random = seed * 2 + 1;
+    for (unsigned code = 0; code < 4 * 4 * 256 * 72; code++) {
+        unsigned modrm = code % 72, opcode = code / 72 % 256;
+        struct form f = {
+            .prefix = prefixes[code / 72 / 256 % 4],
+            .map = (uint8_t)(code / 72 / 256 / 4),
+            .opcode = (uint8_t)opcode,
+            .modrm = (uint8_t)(modrm < 64 ? 0xc0 | modrm : (modrm & 7) << 3),
+            .memory = modrm >= 64,
+        };
+        if (!remember(g, &f)) {
+            generator_free(g);
+            return NULL;
+        }
+    }
+    return g;
+}
+
+void generator_free(struct generator *g)
+{
+    if (!g)
+        return;
+    for (int op = 0; op < X86_OP_COUNT; op++)
+        free(g->lists[op].forms);
+    free(g);
+}
+
+/* --- Values ---------------------------------------------------------------------------------- */
+
+static uint64_t any_integer(struct generator *g)
+{
+    uint64_t r = next_random(g);
+
+    switch (pick(g, 8)) {
+    case 0: return 0;
+    case 1: return r & 0xff;
+    case 2: return 0 - (r & 0xff);
+    case 3: return 1ull << (r & 63);
+    case 4: return (1ull << (r & 63)) - 1;
+    case 5: return r & 0xffffffff;
+    case 6: return (uint64_t)(int32_t)r;
+    default: return r;
+    }
+}
+
+static uint32_t any_single(struct generator *g)
+{
+    static const uint32_t special[] = {0x00000000, 0x3f800000, 0x7f800000, 0x7fc00000, 0x7f800001,
+                                       0x00000001, 0x007fffff, 0x00800000, 0x7f7fffff, 0x3f000000,
+                                       0x3fc00000, 0x40200000, 0x4f000000, 0x4effffff, 0x5f000000,
+                                       0x34000000, 0x3f7fffff, 0x3f800001, 0x7fffffff, 0x46fffe00};
+    uint32_t r = (uint32_t)(next_random(g) >> 32);
+
+    switch (pick(g, 4)) {
+    case 0: return special[pick(g, sizeof special / sizeof special[0])] | (r & 0x80000000);
+    case 1: return r;
+    default: return (r & 0x807fffff) | (uint32_t)(117 + pick(g, 20)) << 23;
+    }
+}
+
+static uint64_t any_double(struct generator *g)
+{
+    static const uint64_t special[] = {
+        0x0000000000000000, 0x3ff0000000000000, 0x7ff0000000000000, 0x7ff8000000000000,
+        0x7ff0000000000001, 0x0000000000000001, 0x000fffffffffffff, 0x0010000000000000,
+        0x7fefffffffffffff, 0x3fe0000000000000, 0x3ff8000000000000, 0x4004000000000000,
+        0x41e0000000000000, 0x41dfffffffc00000, 0x43e0000000000000, 0x3ca0000000000000,
+        0x3fefffffffffffff, 0x3ff0000000000001, 0x47efffffe0000000, 0x3810000000000000};
+    uint64_t r = next_random(g);
+
+    switch (pick(g, 4)) {
+    case 0: return special[pick(g, sizeof special / sizeof special[0])] | (r & 1ull << 63);
+    case 1: return r;
+    default: return (r & 0x800fffffffffffff) | (uint64_t)(1003 + pick(g, 60)) << 52;
+    }
+}
+
+static void any_extended(struct generator *g, uint64_t *significand, uint16_t *sign_exponent)
+{
+    const uint64_t integer = 1ull << 63;
+    uint64_t r = next_random(g);
+    uint16_t sign = r & 1 ? 0x8000 : 0;
+    uint64_t fraction = one_in(g, 3) ? 0 : next_random(g);
+
+    switch (pick(g, 12)) {
+    case 0: *significand = 0, *sign_exponent = sign; break;
+    case 1: *significand = integer, *sign_exponent = sign | 0x7fff; break; /* infinity */
+    case 2: *significand = integer | fraction | 1, *sign_exponent = sign | 0x7fff; break; /* NaN */
+    case 3: *significand = fraction & ~integer, *sign_exponent = sign; break; /* denormal, zero */
+    case 4: /* any bits, among them encodings that are not supported */
+        *significand = next_random(g);
+        *sign_exponent = (uint16_t)next_random(g);
+        break;
+    case 5: /* a small integer */
+        *significand = integer | (uint64_t)pick(g, 256) << 55;
+        *sign_exponent = sign | (uint16_t)(0x3fff + pick(g, 9));
+        break;
+    case 6: *significand = integer, *sign_exponent = sign | 0x3fff; break; /* 1 */
+    default:
+        *significand = integer | fraction;
+        *sign_exponent = sign | (uint16_t)(0x3fff - 40 + (int)pick(g, 80));
+        break;
+    }
+}
+
+/* 16 bytes of one kind of data. */
+static void any_vector(struct generator *g, uint8_t *out)
+{
+    unsigned kind = pick(g, 5);
+
+    for (unsigned at = 0; at < 16; at += 8) {
+        uint64_t value = 0;
+
+        switch (kind) {
+        case 0: value = any_single(g) | (uint64_t)any_single(g) << 32; break;
+        case 1: value = any_double(g); break;
+        case 2: value = any_integer(g); break;
+        case 3: value = next_random(g); break;
+        default: /* small elements next to the limits */
+            for (unsigned i = 0; i < 4; i++)
+                value |= (uint64_t)(uint16_t)(0x7ffe + pick(g, 5) - (one_in(g, 2) ? 0x8000 : 0))
+                         << 16 * i;
+            break;
+        }
+        memcpy(out + at, &value, 8);
+    }
+}
+
+static void any_x87(struct generator *g, struct native_fx *fx)
+{
+    unsigned kind = pick(g, 8);
+
+    for (int i = 0; i < 8; i++)
+        any_extended(g, &fx->st[i].significand, &fx->st[i].sign_exponent);
+    fx->ftw = kind == 0 ? 0 : kind == 1 ? (uint8_t)next_random(g) : 0xff;
+    fx->fcw = 0x37f;
+    if (one_in(g, 2))
+        fx->fcw = (uint16_t)(0x7f | pick(g, 16) << 8);
+    if ((fx->fcw & 0x300) == 0x100) /* a reserved precision */
+        fx->fcw |= 0x200;
+    if (one_in(g, 4))
+        fx->fcw &= (uint16_t)~pick(g, 64);
+    fx->fsw = (uint16_t)(pick(g, 8) << 11);
+    if (one_in(g, 4))
+        fx->fsw |= (uint16_t)(pick(g, 16) * 0x100 & 0x4700); /* condition codes */
+    if ((fx->fcw & 0x3f) == 0x3f && one_in(g, 4))
+        fx->fsw |= (uint16_t)pick(g, 64);
+}
+
+static void any_state(struct generator *g, struct native_state *s)
+{
+    memset(s, 0, sizeof(*s));
+    for (int i = 0; i < 16; i++)
+        s->gpr[i] = any_integer(g);
+    s->gpr[RINGSIDE_RSP] = NATIVE_DATA + STACK + 64 + pick(g, (STACK_SIZE - 128) / 8) * 8;
+    s->rip = NATIVE_START;
+    s->rflags = next_random(g) & X86_FLAGS_ARITH;
+    if (one_in(g, 4))
+        s->rflags |= X86_FLAG_DF;
+    for (unsigned at = 0; at < NATIVE_PAGE; at += 16)
+        any_vector(g, s->data + at);
+    for (int i = 0; i < 16; i++)
+        any_vector(g, (uint8_t *)s->fx.xmm[i]);
+    any_x87(g, &s->fx);
+    s->fx.mxcsr = 0x1f80;
+    if (one_in(g, 2))
+        s->fx.mxcsr = 0x1f80 | pick(g, 4) << 13 | pick(g, 64);
+    if (one_in(g, 8))
+        s->fx.mxcsr ^= pick(g, 64) << 7;
+    if (one_in(g, 8))
+        s->fx.mxcsr ^= 1u << (one_in(g, 2) ? 15 : 6); /* flush to zero, denormals are zero */
+}
+
+/* --- An instruction -------------------------------------------------------------------------- */
+
+static bool has_relative(const struct x86_insn *insn)
+{
+    return insn->count == 1 && insn->operand[0].kind == X86_REL;
+}
+
+static bool is_string(enum x86_op op)
+{
+    return op >= X86_MOVS && op <= X86_OUTS;
+}
+
+/* Bytes for this form; 0 if they do not say what was meant.  *disp is where a disp32 lies, or 0. */
+static bool encode(struct generator *g, const struct form *f, struct native_case *c, size_t *disp)
+{
+    uint8_t *b = c->bytes;
+    size_t at = 0;
+    uint8_t modrm = f->modrm;
+
+    *disp = 0;
+    for (size_t i = 0; i < sizeof(c->bytes); i++)
+        b[i] = (uint8_t)next_random(g);
+    if (f->prefix != 0x66 && one_in(g, 4))
+        b[at++] = 0x66;
+    if (one_in(g, 16))
+        b[at++] = 0x67;
+    if (one_in(g, 32))
+        b[at++] = 0x26; /* ES: ignored */
+    if (one_in(g, 32))
+        b[at++] = 0xf0;
+    if (f->prefix)
+        b[at++] = f->prefix;
+    if (one_in(g, 2))
+        b[at++] = (uint8_t)(0x40 | pick(g, 16));
+    at += put_opcode(b + at, f);
+    if (f->memory) {
+        modrm |= (uint8_t)(pick(g, 3) << 6 | pick(g, 8));
+        if ((modrm & 7) == 4) {
+            if (modrm < 0x40 && (b[at + 1] & 7) == 5)
+                *disp = at + 2;
+        } else if ((modrm & 0xc7) == 5) {
+            *disp = at + 1;
+        }
+    }
+    b[at] = modrm;
+    if (f->map == 0 && f->opcode >= 0xa0 && f->opcode <= 0xa3)
+        *disp = at;
+    if (x86_decode(&c->insn, b, X86_INSN_MAX, X86_CODE64) < 0)
+        return false;
+    memset(b + c->insn.length, 0xcc, sizeof(c->bytes) - c->insn.length);
+    return true;
+}
+
+static void put_le(uint8_t *at, uint64_t value, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        at[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* Where the memory operand shall lie: aligned or not, now and then out of the page. */
+static uint64_t any_target(struct generator *g)
+{
+    uint64_t target = NATIVE_DATA + OPERANDS + pick(g, OPERANDS_SIZE / 16) * 16;
+
+    if (one_in(g, 4))
+        target += pick(g, 16);
+    if (one_in(g, 40))
+        target = NATIVE_DATA + (one_in(g, 2) ? NATIVE_PAGE - pick(g, 24) : 0ull - pick(g, 24));
+    if (one_in(g, 200))
+        target = one_in(g, 2) ? 0x0000900000000000 : 0xffff700000000000; /* not canonical */
+    return target;
+}
+
+/* Set registers, or the displacement, so that the memory operand is at the target. */
+static bool aim(struct generator *g, struct native_case *c, size_t disp)
+{
+    struct x86_insn *insn = &c->insn;
+    uint64_t target = any_target(g), *gpr = c->in.gpr, offset;
+    bool has_index = insn->index != X86_NO_REG;
+
+    if (insn->base == X86_RIP || (insn->base == X86_NO_REG && !has_index)) {
+        unsigned n = insn->base != X86_RIP && !insn->modrm ? insn->addrsize : 4;
+
+        if (!disp || target >> 31)
+            return false;
+        put_le(c->bytes + disp,
+               insn->base == X86_RIP ? target - NATIVE_START - insn->length : target, n);
+        return x86_decode(insn, c->bytes, X86_INSN_MAX, X86_CODE64) > 0;
+    }
+    offset = target - (uint64_t)insn->disp;
+    if (has_index && insn->base == insn->index)
+        gpr[insn->base] = offset / (1u + insn->scale);
+    else if (insn->base == X86_NO_REG)
+        gpr[insn->index] = offset / insn->scale;
+    else
+        gpr[insn->base] = offset - (has_index ? gpr[insn->index] * insn->scale : 0);
+    return true;
+}
+
+static void prepare_division(struct generator *g, struct native_case *c)
+{
+    uint64_t *gpr = c->in.gpr;
+
+    switch (pick(g, 4)) {
+    case 0: gpr[RINGSIDE_RDX] = 0; break;
+    case 1: gpr[RINGSIDE_RDX] = ~0ull; break;
+    case 2: gpr[RINGSIDE_RDX] = pick(g, 256); break;
+    default: break;
+    }
+    if (one_in(g, 2))
+        gpr[RINGSIDE_RAX] &= 0xff;
+}
+
+/* What an operation needs beside its operands to do more than fault. */
+static bool prepare(struct generator *g, struct native_case *c)
+{
+    const struct x86_insn *insn = &c->insn;
+    uint64_t *gpr = c->in.gpr, address = NATIVE_DATA + OPERANDS + pick(g, OPERANDS_SIZE);
+    uint64_t *stack = (uint64_t *)(void *)&c->in.data[gpr[RINGSIDE_RSP] - NATIVE_DATA];
+    uint32_t value;
+
+    switch ((enum x86_op)insn->op) {
+    case X86_MOVS:
+    case X86_CMPS:
+    case X86_STOS:
+    case X86_LODS:
+    case X86_SCAS:
+        gpr[RINGSIDE_RSI] = address;
+        gpr[RINGSIDE_RDI] = one_in(g, 4) ? address + pick(g, 9) - 4
+                                         : NATIVE_DATA + OPERANDS + pick(g, OPERANDS_SIZE);
+        gpr[RINGSIDE_RCX] = pick(g, 20);
+        if (one_in(g, 2)) /* runs of equal elements */
+            memset(c->in.data + OPERANDS, (int)(gpr[RINGSIDE_RAX] & 0xff), OPERANDS_SIZE / 2);
+        return true;
+    case X86_MASKMOVQ:
+    case X86_MASKMOVDQU: gpr[RINGSIDE_RDI] = address; return true;
+    case X86_XLAT: gpr[RINGSIDE_RBX] = address - (gpr[RINGSIDE_RAX] & 0xff); return true;
+    case X86_BT:
+    case X86_BTS:
+    case X86_BTR:
+    case X86_BTC:
+        if (insn->operand[0].kind != X86_MEM || insn->operand[1].kind != X86_GPR)
+            return true;
+        if (insn->operand[1].reg == insn->base || insn->operand[1].reg == insn->index)
+            return false;
+        gpr[insn->operand[1].reg] = (uint64_t)pick(g, 512) - 256;
+        return true;
+    case X86_DIV:
+    case X86_IDIV: prepare_division(g, c); return true;
+    case X86_ENTER:
+    case X86_LEAVE: gpr[RINGSIDE_RBP] = NATIVE_DATA + STACK + pick(g, STACK_SIZE); return true;
+    case X86_RET: *stack = NATIVE_CODE + 0x100 + pick(g, 0x600); return true;
+    case X86_LOOP:
+    case X86_LOOPE:
+    case X86_LOOPNE:
+    case X86_JCXZ:
+        gpr[RINGSIDE_RCX] = pick(g, 4) | (one_in(g, 2) ? 0xdeadull << 40 : 0);
+        return true;
+    case X86_LDMXCSR: /* reserved bits are a fault: seldom; AMD's misaligned mode: never */
+        memcpy(&value, c->in.data + OPERANDS, 4);
+        value &= one_in(g, 8) ? 0xfffdffff : 0xffff;
+        for (unsigned at = OPERANDS; at < OPERANDS + OPERANDS_SIZE; at += 4)
+            memcpy(c->in.data + at, &value, 4);
+        return true;
+    default: return true;
+    }
+}
+
+/* A near branch must land in the page and not in itself. */
+static bool lands_well(struct native_case *c)
+{
+    uint64_t target = NATIVE_START + c->insn.length + c->insn.imm;
+
+    if (!has_relative(&c->insn))
+        return true;
+    return target >= NATIVE_CODE && target < NATIVE_CODE + NATIVE_PAGE &&
+           (target < NATIVE_START || target >= NATIVE_START + c->insn.length);
+}
+
+bool generator_make(struct generator *g, enum x86_op op, struct native_case *c)
+{
+    const struct form_list *list = &g->lists[op];
+
+    for (int tries = 0; list->count && tries < 1000; tries++) {
+        const struct form *f = &list->forms[pick(g, (unsigned)list->count)];
+        bool memory = false;
+        size_t disp;
+
+        if (!encode(g, f, c, &disp) || c->insn.op != op)
+            continue;
+        if (has_relative(&c->insn) && c->insn.length >= 5 && c->insn.operand[0].size == 4) {
+            put_le(c->bytes + c->insn.length - 4, pick(g, 0x400) - 0x200ull, 4);
+            x86_decode(&c->insn, c->bytes, X86_INSN_MAX, X86_CODE64);
+        }
+        any_state(g, &c->in);
+        if (!prepare(g, c) || !lands_well(c))
+            continue;
+        for (int i = 0; i < c->insn.count; i++)
+            memory |= c->insn.operand[i].kind == X86_MEM;
+        if (!memory || c->insn.op == X86_LEA || is_string(op)) /* or prepared above */
+            return true;
+        if (aim(g, c, disp))
+            return true;
+    }
+    return false;
+}
