@@ -54,8 +54,8 @@ struct debug_stop {
  *  leaving   debug_enter, with armed: that step only     as armed
  *            takes the vCPU off a breakpoint
  *  event     the exit that is worth a stop               debug_take_stop, or debug_resume
- *  shown     debug_take_stop: the debugger has seen      the first debug_enter that says RUN
- *            this vCPU stand at shown_rip, so that a
+ *  shown     debug_take_stop: the debugger has seen      the step's exit; without a step the
+ *            this vCPU stand at shown_rip, so that a     debug_enter that says RUN
  *            breakpoint there must not fire once more
  *  cached    debug_regs                                  debug_enter, saying RUN; a reset
  *

@@ -251,7 +251,9 @@ enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
     }
     if (v->action == DEBUG_RUN && !v->armed)
         look(v, false);
-    v->parked = v->fresh = v->shown = v->cached = false;
+    if (!v->armed)
+        v->shown = false;
+    v->parked = v->fresh = v->cached = false;
     return RINGSIDE_RUN;
 }
 
@@ -264,6 +266,7 @@ static void stepped(struct debug *debug, unsigned vcpu)
     if (!v->armed)
         return;
     disarm(debug, vcpu);
+    v->shown = false;
     if (v->action == DEBUG_RUN)
         return;
     const struct ringside_regs *regs = debug_regs(debug, vcpu);

@@ -1,0 +1,386 @@
+/* Four vCPU threads run into one breakpoint while a debugger continues, steps and interrupts them:
+ * no hit is lost, none is told twice, and a stop stops all.  Meant for the thread sanitizer, too.
+ */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ringside/server.h"
+
+/* The guest: instructions 0x1000..0x100f in a ring, one byte each, on every vCPU. */
+enum { VCPUS = 4, FIRST = 0x1000, LENGTH = 16, PLACE = 0x1005, HITS = 3000 };
+
+static struct {
+    struct ringside_regs regs[VCPUS]; /* their vCPU's while it runs, the server's while parked */
+    bool armed[VCPUS];
+    atomic_bool kicked[VCPUS], inside[VCPUS], quit;
+    atomic_uint executed[VCPUS], instructions; /* executed: the one at PLACE */
+    bool breakpoint;                           /* changes only while all are parked */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake[VCPUS], news;
+    bool notified;
+    struct ringside *rs;
+} m;
+
+static _Noreturn void fail(const char *what)
+{
+    fprintf(stderr, "rsp_threads: %s\n", what);
+    exit(1);
+}
+
+static unsigned vcpu_count(void *ctx)
+{
+    (void)ctx;
+    return VCPUS;
+}
+
+static int read_regs(void *ctx, unsigned vcpu, struct ringside_regs *out)
+{
+    (void)ctx;
+    if (atomic_load(&m.inside[vcpu]))
+        fail("the registers of a vCPU that runs were read");
+    *out = m.regs[vcpu];
+    return RINGSIDE_OK;
+}
+
+static int write_regs(void *ctx, unsigned vcpu, const struct ringside_regs *in)
+{
+    (void)ctx;
+    m.regs[vcpu] = *in;
+    return RINGSIDE_OK;
+}
+
+static int no_read(void *ctx, uint64_t gpa, void *buffer, size_t n)
+{
+    (void)ctx, (void)gpa, (void)buffer, (void)n;
+    return RINGSIDE_EFAULT;
+}
+
+static int no_write(void *ctx, uint64_t gpa, const void *buffer, size_t n)
+{
+    (void)ctx, (void)gpa, (void)buffer, (void)n;
+    return RINGSIDE_EFAULT;
+}
+
+static void kick(void *ctx, unsigned vcpu)
+{
+    (void)ctx;
+    atomic_store(&m.kicked[vcpu], true);
+}
+
+static unsigned probe(void *ctx, unsigned vcpu)
+{
+    (void)ctx, (void)vcpu;
+    return RINGSIDE_STEP_MONITOR_TRAP;
+}
+
+static int arm(void *ctx, unsigned vcpu, unsigned way, bool hold)
+{
+    (void)ctx, (void)way, (void)hold;
+    m.armed[vcpu] = true;
+    return RINGSIDE_OK;
+}
+
+static void disarm(void *ctx, unsigned vcpu)
+{
+    (void)ctx;
+    m.armed[vcpu] = false;
+}
+
+static int insert(void *ctx, uint64_t gpa)
+{
+    (void)ctx;
+    if (gpa != PLACE)
+        return RINGSIDE_EFAULT;
+    m.breakpoint = true;
+    return RINGSIDE_OK;
+}
+
+static int removed(void *ctx, uint64_t gpa)
+{
+    (void)ctx, (void)gpa;
+    m.breakpoint = false;
+    return RINGSIDE_OK;
+}
+
+static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
+static const struct ringside_breakpoint_ops breakpoint_ops = {insert, removed};
+static const struct ringside_target target = {
+    .vcpu_count = vcpu_count,
+    .read_regs = read_regs,
+    .write_regs = write_regs,
+    .read_memory = no_read,
+    .write_memory = no_write,
+    .kick = kick,
+    .step = &step_ops,
+    .breakpoint = &breakpoint_ops,
+};
+
+static void lock(void *ctx)
+{
+    (void)ctx;
+    pthread_mutex_lock(&m.mutex);
+}
+
+static void unlock(void *ctx)
+{
+    (void)ctx;
+    pthread_mutex_unlock(&m.mutex);
+}
+
+static void wait_for_wake(void *ctx, unsigned vcpu)
+{
+    (void)ctx;
+    pthread_cond_wait(&m.wake[vcpu], &m.mutex);
+}
+
+static void wake(void *ctx, unsigned vcpu)
+{
+    (void)ctx;
+    pthread_cond_signal(&m.wake[vcpu]);
+}
+
+static const struct ringside_port port = {lock, unlock, wait_for_wake, wake};
+
+static void notify(void *ctx)
+{
+    (void)ctx;
+    m.notified = true;
+    pthread_cond_signal(&m.news);
+}
+
+static void execute(unsigned vcpu)
+{
+    uint64_t *rip = &m.regs[vcpu].rip;
+
+    if (*rip == PLACE)
+        atomic_fetch_add(&m.executed[vcpu], 1);
+    atomic_fetch_add(&m.instructions, 1);
+    *rip = *rip + 1 < FIRST + LENGTH ? *rip + 1 : FIRST;
+}
+
+static enum ringside_exit_reason run_guest(unsigned vcpu)
+{
+    bool armed = m.armed[vcpu];
+
+    for (unsigned slice = 0; slice < 5000; slice++) {
+        if (atomic_load(&m.kicked[vcpu]))
+            break;
+        if (m.breakpoint && m.regs[vcpu].rip == PLACE && !armed)
+            return RINGSIDE_EXIT_BREAKPOINT;
+        execute(vcpu);
+        if (armed)
+            return RINGSIDE_EXIT_STEP;
+    }
+    return RINGSIDE_EXIT_OTHER;
+}
+
+static void *vcpu_thread(void *argument)
+{
+    unsigned vcpu = (unsigned)(uintptr_t)argument;
+
+    while (!atomic_load(&m.quit)) {
+        atomic_store(&m.kicked[vcpu], false);
+        if (ringside_vcpu_enter(m.rs, vcpu) == RINGSIDE_PARK) {
+            ringside_vcpu_wait(m.rs, vcpu);
+            continue;
+        }
+        atomic_store(&m.inside[vcpu], true);
+        struct ringside_exit exit = {.reason = run_guest(vcpu)};
+        atomic_store(&m.inside[vcpu], false);
+        ringside_vcpu_exit(m.rs, vcpu, &exit);
+    }
+    return NULL;
+}
+
+/* --- The debugger ------------------------------------------------------------------------------
+ */
+
+static char reply[4096];
+
+static void take_output(void)
+{
+    const void *bytes;
+    size_t n, length = 0;
+
+    while ((n = ringside_output(m.rs, &bytes)) > 0) {
+        if (length + n >= sizeof reply)
+            fail("too much output");
+        memcpy(reply + length, bytes, n);
+        length += n;
+        ringside_sent(m.rs, n);
+    }
+    reply[length] = 0;
+}
+
+static void send_bytes(const char *bytes)
+{
+    size_t n = strlen(bytes);
+
+    while (n) {
+        size_t taken = ringside_input(m.rs, bytes, n);
+        bytes += taken;
+        n -= taken;
+    }
+}
+
+static void request(const char *body)
+{
+    char frame[128];
+    unsigned sum = 0;
+
+    for (const char *c = body; *c; c++)
+        sum += (unsigned char)*c;
+    snprintf(frame, sizeof frame, "$%s#%02x", body, sum & 0xff);
+    send_bytes(frame);
+}
+
+static void ask(const char *body, const char *wanted)
+{
+    request(body);
+    take_output();
+    if (strncmp(reply, wanted, strlen(wanted)) != 0) {
+        fprintf(stderr, "%s: %s\n", body, reply);
+        fail("another reply was expected");
+    }
+}
+
+/* Wait for the stop reply; returns the vCPU. */
+static unsigned wait_for_stop(const char *wanted)
+{
+    for (;;) {
+        take_output();
+        if (*reply)
+            break;
+        lock(NULL);
+        while (!m.notified)
+            pthread_cond_wait(&m.news, &m.mutex);
+        m.notified = false;
+        unlock(NULL);
+    }
+    if (strncmp(reply, wanted, strlen(wanted)) != 0) {
+        fprintf(stderr, "%s\n", reply);
+        fail("another stop was expected");
+    }
+    const char *thread = strstr(reply, "thread:");
+    if (!thread)
+        fail("a stop of no thread");
+    return (unsigned)strtoul(thread + 7, NULL, 16) - 1;
+}
+
+/* While the guest stands nothing moves. */
+static void check_standing(void)
+{
+    unsigned before = atomic_load(&m.instructions);
+
+    for (unsigned i = 0; i < VCPUS; i++)
+        if (atomic_load(&m.inside[i]))
+            fail("a vCPU is inside of a guest that is stopped");
+    usleep(100);
+    if (atomic_load(&m.instructions) != before)
+        fail("a guest that is stopped moves");
+}
+
+static void count_hits(unsigned *told)
+{
+    for (unsigned hit = 0; hit < HITS; hit++) {
+        request("vCont;c");
+        unsigned vcpu = wait_for_stop("$T05swbreak:;");
+        if (m.regs[vcpu].rip != PLACE)
+            fail("a hit somewhere else");
+        told[vcpu]++;
+        /* Told once before each time it runs through, neither more nor less. */
+        if (told[vcpu] != atomic_load(&m.executed[vcpu]) + 1)
+            fail("a hit was lost, or told twice");
+        if (hit % 100 == 0)
+            check_standing();
+    }
+}
+
+static void steps_move_one(void)
+{
+    for (unsigned i = 0; i < 500; i++) {
+        uint64_t before[VCPUS];
+        char body[32];
+        unsigned vcpu = i % VCPUS;
+        for (unsigned v = 0; v < VCPUS; v++)
+            before[v] = m.regs[v].rip;
+        snprintf(body, sizeof body, "vCont;s:%x", vcpu + 1);
+        request(body);
+        if (wait_for_stop("$T05") != vcpu)
+            fail("another vCPU stepped");
+        for (unsigned v = 0; v < VCPUS; v++)
+            if ((m.regs[v].rip != before[v]) != (v == vcpu))
+                fail("a step moved another vCPU, or not its own");
+    }
+}
+
+static void interrupts_stop_all(void)
+{
+    for (unsigned i = 0; i < 200; i++) {
+        request("vCont;c");
+        usleep(i % 3 * 100);
+        send_bytes("\3");
+        wait_for_stop("$T02");
+        if (i % 20 == 0)
+            check_standing();
+    }
+}
+
+int main(void)
+{
+    const struct ringside_config config = {
+        .target = &target,
+        .port = &port,
+        .stop_on_attach = true,
+        .resume_on_detach = true,
+    };
+    pthread_t threads[VCPUS];
+    unsigned told[VCPUS] = {0};
+
+    void *memory = aligned_alloc(16, (ringside_size(VCPUS) + 15) & ~(size_t)15);
+    pthread_mutex_init(&m.mutex, NULL);
+    pthread_cond_init(&m.news, NULL);
+    m.rs = ringside_init(memory, &config);
+    ringside_set_notify(m.rs, notify);
+    for (unsigned i = 0; i < VCPUS; i++) {
+        m.regs[i].rip = FIRST;
+        pthread_cond_init(&m.wake[i], NULL);
+        pthread_create(&threads[i], NULL, vcpu_thread, (void *)(uintptr_t)i);
+    }
+    for (unsigned round = 0; round < 2; round++) {
+        if (ringside_connect(m.rs))
+            fail("no connection");
+        ask("QStartNoAckMode", "+$OK");
+        ask("qSupported:swbreak+", "$PacketSize");
+        ask("?", "$T05");
+        check_standing();
+        for (unsigned i = 0; i < VCPUS; i++) /* the breakpoint may be set onto a vCPU's feet */
+            told[i] = atomic_load(&m.executed[i]);
+        ask("Z0,1005,1", "$OK");
+        if (m.regs[0].rip == PLACE)
+            told[0]++; /* shown by "?" */
+        count_hits(told);
+        ask("z0,1005,1", "$OK");
+        steps_move_one();
+        interrupts_stop_all();
+        if (round == 0)
+            ringside_disconnect(m.rs);
+        else
+            ask("D", "$OK");
+    }
+    unsigned before = atomic_load(&m.instructions);
+    while (atomic_load(&m.instructions) == before)
+        usleep(1000);
+    ringside_disconnect(m.rs);
+    atomic_store(&m.quit, true);
+    for (unsigned i = 0; i < VCPUS; i++)
+        pthread_join(threads[i], NULL);
+    free(memory);
+    printf("rsp_threads: %u hits, %u instructions\n", 2 * HITS, atomic_load(&m.instructions));
+    return 0;
+}
