@@ -52,7 +52,7 @@ static const struct msr table[] = {
     {X86_MSR_BIOS_SIGN_ID, ON_AMD, MSR_IGNORE, .value = 1},
     {X86_MSR_MTRR_CAP, ON_BOTH, MSR_BITS, .value = 0x508 /* 8 variable, fixed, WC */},
     {X86_MSR_ARCH_CAPABILITIES, ON_INTEL, MSR_BITS, .value = ARCH_CAPABILITIES},
-    {X86_MSR_SYSENTER_CS, ON_BOTH, MSR_BITS, FIELD(r.sysenter_cs), .writable = UINT32_MAX},
+    {X86_MSR_SYSENTER_CS, ON_BOTH, MSR_IGNORE, FIELD(r.sysenter_cs), .writable = UINT32_MAX},
     {X86_MSR_SYSENTER_ESP, ON_BOTH, MSR_CANONICAL, FIELD(r.sysenter_esp)},
     {X86_MSR_SYSENTER_EIP, ON_BOTH, MSR_CANONICAL, FIELD(r.sysenter_eip)},
     {X86_MSR_MCG_CAP, ON_BOTH, MSR_BITS, .value = 0 /* no banks */},
