@@ -442,6 +442,7 @@ static void decode(struct decoder *d, struct x86_insn *insn)
         return;
     }
     insn->op = row->op;
+    insn->opcode = d->opcode;
     insn->opsize = operand_size(d, insn, row->flags);
     insn->addrsize = address_size(insn);
     if (row->flags & cc)

@@ -71,6 +71,7 @@ struct x86_insn {
     uint8_t seg;         /* of the memory operand, defaults applied: enum ringside_seg */
     uint8_t base, index; /* GPR number, X86_NO_REG, or (base) X86_RIP */
     uint8_t scale;       /* 1, 2, 4, 8 */
+    uint8_t opcode;      /* its last byte; D8..DF of x87 */
     uint8_t modrm;       /* 0 when there is none */
     uint8_t count;       /* operands used */
     struct x86_operand operand[X86_OPERANDS_MAX]; /* explicit ones, in Intel's order */
