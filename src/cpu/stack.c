@@ -125,20 +125,33 @@ static int enter_frames(struct cpu *cpu, unsigned size, unsigned level, uint64_t
     return level ? cpu_push(cpu, size, frame) : CPU_NEXT;
 }
 
+/* Nothing is written to where the locals end, but it has to be writable. */
+static int probe_stack(struct cpu *cpu, uint64_t sp, unsigned size)
+{
+    uint64_t linear;
+
+    CPU_TRY(cpu_linear(cpu, RINGSIDE_SS, sp, size, CPU_WRITE, &linear));
+    return cpu_probe_write(cpu, linear, size, CPU_WRITE);
+}
+
 static int enter(struct cpu *cpu, const struct x86_insn *insn)
 {
-    uint64_t old = cpu->r.gpr[RINGSIDE_RSP], frame;
+    uint64_t old = cpu->r.gpr[RINGSIDE_RSP], frame, end = 0;
     int status;
 
     CPU_TRY(cpu_push(cpu, insn->opsize, cpu->r.gpr[RINGSIDE_RBP]));
     frame = stack_pointer(cpu);
     status = enter_frames(cpu, insn->opsize, insn->imm2 & 31, frame);
+    if (status >= 0) {
+        end = cpu_zext(stack_pointer(cpu) - (insn->imm & 0xffff), cpu->stack_width);
+        status = probe_stack(cpu, end, insn->opsize);
+    }
     if (status < 0) {
         cpu->r.gpr[RINGSIDE_RSP] = old;
         return status;
     }
     cpu_set_gpr(cpu, RINGSIDE_RBP, insn->opsize, frame);
-    set_stack_pointer(cpu, stack_pointer(cpu) - (insn->imm & 0xffff));
+    set_stack_pointer(cpu, end);
     return CPU_NEXT;
 }
 

@@ -338,6 +338,7 @@ static int emms(struct cpu *cpu, const struct x86_insn *insn)
     if (cpu->r.cr0 & X86_CR0_EM)
         return cpu_fault(cpu, X86_EXC_UD);
     CPU_TRY(x87_ready(cpu, true));
+    x87_set_top(cpu, 0); /* as after every MMX instruction */
     cpu->fpu.ftw = 0;
     return CPU_NEXT;
 }
