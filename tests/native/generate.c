@@ -74,6 +74,12 @@ static bool is_prefix(const struct form *f)
                            (b & 0xfc) == 0x64 || b == 0xf0 || b == 0xf2 || b == 0xf3);
 }
 
+/* Intel takes 0F 0D with a register for a NOP, AMD for an undefined opcode. */
+static bool is_vendors_own(const struct form *f)
+{
+    return f->map == 1 && f->opcode == 0x0d && !f->memory;
+}
+
 static bool remember(struct generator *g, const struct form *f)
 {
     uint8_t bytes[X86_INSN_MAX] = {f->prefix};
@@ -83,7 +89,8 @@ static bool remember(struct generator *g, const struct form *f)
 
     at += put_opcode(bytes + at, f);
     bytes[at] = f->modrm;
-    if (is_prefix(f) || x86_decode(&insn, bytes, sizeof(bytes), X86_CODE64) < 0)
+    if (is_prefix(f) || is_vendors_own(f) ||
+        x86_decode(&insn, bytes, sizeof(bytes), X86_CODE64) < 0)
         return true;
     list = &g->lists[insn.op];
     if (list->count == list->capacity) {
@@ -291,6 +298,25 @@ static bool is_string(enum x86_op op)
     return op >= X86_MOVS && op <= X86_OUTS;
 }
 
+static bool is_near_branch(enum x86_op op)
+{
+    return op == X86_RET || op == X86_CALL || (op >= X86_JMP && op <= X86_JCXZ);
+}
+
+/* 66, F2 or F3 before the opcode; encode() puts no more than four prefixes there. */
+static bool has_prefix(const struct native_case *c)
+{
+    for (int i = 0; i < c->insn.length && i < 5; i++) {
+        uint8_t b = c->bytes[i];
+
+        if (b == 0x66 || b == 0xf2 || b == 0xf3)
+            return true;
+        if (b != 0x67 && b != 0x26)
+            return false;
+    }
+    return false;
+}
+
 /* Bytes for this form; 0 if they do not say what was meant.  *disp is where a disp32 lies, or 0. */
 static bool encode(struct generator *g, const struct form *f, struct native_case *c, size_t *disp)
 {
@@ -327,6 +353,10 @@ static bool encode(struct generator *g, const struct form *f, struct native_case
     if (f->map == 0 && f->opcode >= 0xa0 && f->opcode <= 0xa3)
         *disp = at;
     if (x86_decode(&c->insn, b, X86_INSN_MAX, X86_CODE64) < 0)
+        return false;
+    /* Intel ignores 66 on near branches, AMD truncates RIP; with F2 or F3 AMD's LOOPE and LOOPNE
+     * take the other's condition. */
+    if (is_near_branch((enum x86_op)c->insn.op) && has_prefix(c))
         return false;
     memset(b + c->insn.length, 0xcc, sizeof(c->bytes) - c->insn.length);
     return true;
@@ -392,13 +422,49 @@ static void prepare_division(struct generator *g, struct native_case *c)
         gpr[RINGSIDE_RAX] &= 0xff;
 }
 
+/* A place to jump to: INT3 is there. */
+static uint64_t any_code(struct generator *g)
+{
+    return NATIVE_CODE + 0x100 + pick(g, 0x600);
+}
+
+/* The same for what it reads from its memory operand, which has a place by now. */
+static void prepare_memory(struct generator *g, struct native_case *c)
+{
+    const struct x86_insn *insn = &c->insn;
+    uint64_t ea = (uint64_t)insn->disp, at, value;
+
+    if (insn->base == X86_RIP)
+        ea += NATIVE_START + insn->length;
+    else if (insn->base != X86_NO_REG)
+        ea += c->in.gpr[insn->base];
+    if (insn->index != X86_NO_REG)
+        ea += c->in.gpr[insn->index] * insn->scale;
+    if (insn->addrsize == 4)
+        ea = (uint32_t)ea;
+    at = ea - NATIVE_DATA;
+    if (at > NATIVE_PAGE - 8)
+        return;
+    switch ((enum x86_op)insn->op) {
+    case X86_JMP:
+    case X86_CALL:
+        value = any_code(g);
+        memcpy(c->in.data + at, &value, 8);
+        break;
+    case X86_LDMXCSR: /* reserved bits fault; bit 17 is AMD's, not in the processors we model */
+        value = next_random(g) & (one_in(g, 4) ? 0xfffdffff : 0xffff);
+        memcpy(c->in.data + at, &value, 4);
+        break;
+    default: break;
+    }
+}
+
 /* What an operation needs beside its operands to do more than fault. */
 static bool prepare(struct generator *g, struct native_case *c)
 {
     const struct x86_insn *insn = &c->insn;
     uint64_t *gpr = c->in.gpr, address = NATIVE_DATA + OPERANDS + pick(g, OPERANDS_SIZE);
     uint64_t *stack = (uint64_t *)(void *)&c->in.data[gpr[RINGSIDE_RSP] - NATIVE_DATA];
-    uint32_t value;
 
     switch ((enum x86_op)insn->op) {
     case X86_MOVS:
@@ -430,19 +496,19 @@ static bool prepare(struct generator *g, struct native_case *c)
     case X86_IDIV: prepare_division(g, c); return true;
     case X86_ENTER:
     case X86_LEAVE: gpr[RINGSIDE_RBP] = NATIVE_DATA + STACK + pick(g, STACK_SIZE); return true;
-    case X86_RET: *stack = NATIVE_CODE + 0x100 + pick(g, 0x600); return true;
+    case X86_RET: *stack = any_code(g); return true;
     case X86_LOOP:
     case X86_LOOPE:
     case X86_LOOPNE:
     case X86_JCXZ:
         gpr[RINGSIDE_RCX] = pick(g, 4) | (one_in(g, 2) ? 0xdeadull << 40 : 0);
         return true;
-    case X86_LDMXCSR: /* reserved bits are a fault: seldom; AMD's misaligned mode: never */
-        memcpy(&value, c->in.data + OPERANDS, 4);
-        value &= one_in(g, 8) ? 0xfffdffff : 0xffff;
-        for (unsigned at = OPERANDS; at < OPERANDS + OPERANDS_SIZE; at += 4)
-            memcpy(c->in.data + at, &value, 4);
-        return true;
+    case X86_JMP:
+    case X86_CALL:
+        if (insn->operand[0].kind != X86_GPR)
+            return true;
+        gpr[insn->operand[0].reg] = any_code(g);
+        return insn->operand[0].reg != RINGSIDE_RSP;
     default: return true;
     }
 }
@@ -480,8 +546,10 @@ bool generator_make(struct generator *g, enum x86_op op, struct native_case *c)
             memory |= c->insn.operand[i].kind == X86_MEM;
         if (!memory || c->insn.op == X86_LEA || is_string(op)) /* or prepared above */
             return true;
-        if (aim(g, c, disp))
+        if (aim(g, c, disp)) {
+            prepare_memory(g, c);
             return true;
+        }
     }
     return false;
 }
