@@ -226,11 +226,11 @@ static inline bool cpu_condition(const struct cpu *cpu, unsigned cond)
     case 0: truth = cpu_of(cpu); break;
     case 1: truth = cpu_cf(cpu); break;
     case 2: truth = cpu_zf(cpu); break;
-    case 3: truth = cpu_cf(cpu) | cpu_zf(cpu); break;
+    case 3: truth = cpu_cf(cpu) || cpu_zf(cpu); break;
     case 4: truth = cpu_sf(cpu); break;
     case 5: truth = cpu_pf(cpu); break;
     case 6: truth = cpu_sf(cpu) ^ cpu_of(cpu); break;
-    default: truth = cpu_zf(cpu) | (cpu_sf(cpu) ^ cpu_of(cpu));
+    default: truth = cpu_zf(cpu) || (cpu_sf(cpu) ^ cpu_of(cpu));
     }
     return truth ^ (cond & 1);
 }
