@@ -46,6 +46,7 @@ void x87_begin(struct cpu *cpu, const struct x86_insn *insn)
     f->fsw &= (uint16_t)~X87_SW_C1;
     f->fip = cpu_zext(cpu->r.rip - insn->length, cpu->width == X86_CODE64 ? 8 : 4);
     f->fcs = cpu->r.seg[RINGSIDE_CS].selector;
+    f->fop = (uint16_t)((insn->opcode & 7) << 8 | insn->modrm);
     if (insn->count && insn->operand[insn->count - 1].kind == X86_MEM) {
         f->fdp = cpu_ea(cpu, insn);
         f->fds = cpu->r.seg[insn->seg].selector;

@@ -131,18 +131,23 @@ static int store(struct cpu *cpu, const struct x86_insn *insn, const void *bytes
     return CPU_NEXT;
 }
 
-/* FST, FSTP to a register: a copy. */
+/* FST, FSTP to a register: a copy.  D9 D8, which no manual names, copies emptiness too. */
 static int fst_register(struct cpu *cpu, const struct x86_insn *insn, bool pop)
 {
+    bool copies_empty = insn->opcode == 0xd9, empty = x87_empty(cpu, 0);
     struct sf_extended value = x87_st(cpu, 0);
+    unsigned to = insn->operand[0].reg;
 
     x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0)) {
+    if (empty && !copies_empty) {
         if (!x87_underflow(cpu))
             return CPU_NEXT;
         value = x87_indefinite;
+        empty = false;
     }
-    x87_set_st(cpu, insn->operand[0].reg, value);
+    x87_set_st(cpu, to, value);
+    if (empty)
+        cpu->fpu.ftw &= (uint8_t)~x87_tag_bit(cpu, to);
     if (pop)
         x87_pop(cpu);
     return CPU_NEXT;

@@ -231,7 +231,8 @@ static void fxsave_holds_everything(void **state)
     assert_int_equal(memory(0, 2), 0x37f);
     assert_int_equal(memory(2, 2), 0x3000);
     assert_int_equal(memory(4, 1), 0xc0);
-    assert_int_equal(memory(8, 8), CODE_AT + 4); /* of FLD1 */
+    assert_int_equal(memory(6, 2), 0x1e8); /* FLD1, D9 E8, and where it is */
+    assert_int_equal(memory(8, 8), CODE_AT + 4);
     assert_int_equal(memory(24, 4), 0x3f80);
     assert_int_equal(memory(28, 4), 0xffff);
     assert_int_equal(memory(32, 8), 0x8000000000000000);
