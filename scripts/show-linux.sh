@@ -61,7 +61,7 @@ stepi
 detach
 END
 # The last "continue" ends by Ctrl-C, when the shell waits.
-if console_shows '~ # ' 240; then
+if console_shows '[~/] # ' 200; then
     sleep 0.5
     kill -INT "$gdb_pid"
 fi
@@ -69,18 +69,18 @@ gdb_ends 60
 
 expect 'held at the first instruction' '^=> '
 expect 'hardware breakpoint, set before the kernel is mapped' '^Breakpoint 1.* start_kernel'
-expect 'backtrace' '^#1 .*x86_64_start_(reservations|kernel)'
+expect 'backtrace' '^#1 .*(x86_64_start_kernel|secondary_startup_64)'
 expect 'registers: long mode, paging' '^efer .*LMA'
 expect 'memory through the page tables' '"Linux version'
 expect 'memory changed' '"Ringx version'
 expect 'instructions' '^=> .*<start_kernel'
-expect 'stepi' '^0x[0-9a-f]+ in start_kernel'
+expect 'stepi' '^0x[0-9a-f]+ in (__fentry__|start_kernel)'
 expect 'nexti' '^0x[0-9a-f]+ in start_kernel'
 expect 'SSE registers' 'v4_int32'
 expect 'software breakpoint' '^Breakpoint 2.* run_init_process'
 expect 'the argument of a function' '"/init"'
 expect 'backtrace of a kernel thread' '^#[1-9].* kernel_init '
-expect 'finish' '^Run till exit'
+expect 'finish' '^0x[0-9a-f]+ in kernel_init '
 expect 'breakpoint in a system call' '^Breakpoint 3.* vfs_statx'
 expect 'backtrace from a system call' '^#[1-9].* do_syscall_64 '
 expect 'segment registers' '^cs +0x10 '
