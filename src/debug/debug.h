@@ -112,7 +112,7 @@ struct debug {
     struct step step;
     bool step_interrupts; /* a step lets interrupts in */
 
-    bool attached;
+    bool attached; /* read without the lock */
     enum debug_state state;
     bool stop_ready;        /* stopped, and debug_take_stop was not called since */
     struct debug_stop stop; /* the latest, once stop_ready */
@@ -128,7 +128,8 @@ struct debug {
 /* session.c */
 size_t debug_size(unsigned vcpus); /* beside struct debug itself */
 int debug_init(struct debug *debug, void *memory, const struct ringside_config *config);
-int debug_attach(struct debug *debug); /* RINGSIDE_ENOSPC: somebody is */
+bool debug_is_attached(const struct debug *debug); /* the lock is not needed */
+int debug_attach(struct debug *debug);             /* RINGSIDE_ENOSPC: somebody is */
 /* Removes everything that the debugger put into the guest, and resumes it if so configured. */
 void debug_detach(struct debug *debug);
 int debug_reset(struct debug *debug); /* the machine; stopped */

@@ -58,11 +58,21 @@ int debug_init(struct debug *debug, void *memory, const struct ringside_config *
     return RINGSIDE_OK;
 }
 
+bool debug_is_attached(const struct debug *debug)
+{
+    return __atomic_load_n(&debug->attached, __ATOMIC_ACQUIRE);
+}
+
+static void set_attached(struct debug *debug, bool value)
+{
+    __atomic_store_n(&debug->attached, value, __ATOMIC_RELEASE);
+}
+
 int debug_attach(struct debug *debug)
 {
     if (debug->attached)
         return RINGSIDE_ENOSPC;
-    debug->attached = true;
+    set_attached(debug, true);
     debug->stop_ready = false;
     debug->stop = (struct debug_stop){.vcpu = debug->event_vcpu};
     if (debug->stop_on_attach && debug->state == DEBUG_RUNNING)
@@ -74,7 +84,7 @@ void debug_detach(struct debug *debug)
 {
     if (!debug->attached)
         return;
-    debug->attached = false;
+    set_attached(debug, false);
     debug_breakpoints_clear_all(debug);
     debug_watches_clear_all(debug);
     debug->step_interrupts = false;

@@ -148,6 +148,10 @@ void ringside_vcpu_wait(struct ringside *rs, unsigned vcpu)
 
 void ringside_vcpu_exit(struct ringside *rs, unsigned vcpu, const struct ringside_exit *exit)
 {
+    /* Nothing to tell, or nobody to tell it to: not worth the lock. */
+    if (!ringside_attached(rs) || exit->reason == RINGSIDE_EXIT_OTHER ||
+        exit->reason == RINGSIDE_EXIT_HALT)
+        return;
     lock(rs);
     debug_exit(&rs->debug, vcpu, exit);
     unlock(rs);
@@ -172,5 +176,5 @@ void ringside_guest_ended(struct ringside *rs, int status)
 
 bool ringside_attached(const struct ringside *rs)
 {
-    return __atomic_load_n(&rs->debug.attached, __ATOMIC_ACQUIRE);
+    return debug_is_attached(&rs->debug);
 }
