@@ -109,18 +109,22 @@ static int fld_constant(struct cpu *cpu, const struct x86_insn *insn)
 
 /*
  * Store size bytes of ST(0)'s conversion, whose exceptions are in env, then pop.  The write can
- * fault, so it comes before the status word changes; it does not come at all if an exception of the
- * conversion is unmasked, except for inexact, and the stack then stays as it is.
+ * fault, so it comes before the status word changes.  If an exception of the conversion is
+ * unmasked, except for inexact, the write is only tried, and the stack stays as it is.
  */
 static int store(struct cpu *cpu, const struct x86_insn *insn, const void *bytes, unsigned size,
                  struct sf_env *env, bool empty, bool pop)
 {
     bool refused = env->flags & ~env->masked & ~SF_INEXACT;
+    uint64_t offset = cpu_ea(cpu, insn), linear;
 
-    if (refused)
+    if (refused) {
+        CPU_TRY(cpu_linear(cpu, insn->seg, offset, size, CPU_WRITE, &linear));
+        CPU_TRY(cpu_probe_write(cpu, linear, size, CPU_WRITE));
         env->flags &= (uint8_t)~SF_INEXACT;
-    else
-        CPU_TRY(cpu_store_bytes(cpu, insn->seg, cpu_ea(cpu, insn), bytes, size));
+    } else {
+        CPU_TRY(cpu_store_bytes(cpu, insn->seg, offset, bytes, size));
+    }
     x87_begin(cpu, insn);
     if (empty)
         x87_underflow(cpu);
@@ -131,23 +135,21 @@ static int store(struct cpu *cpu, const struct x86_insn *insn, const void *bytes
     return CPU_NEXT;
 }
 
-/* FST, FSTP to a register: a copy.  D9 D8, which no manual names, copies emptiness too. */
+/* FST, FSTP to a register: a copy.  D9 D8, which no manual names, only pops if ST(0) is
+ * empty. */
 static int fst_register(struct cpu *cpu, const struct x86_insn *insn, bool pop)
 {
-    bool copies_empty = insn->opcode == 0xd9, empty = x87_empty(cpu, 0);
+    bool only_pops = insn->opcode == 0xd9 && x87_empty(cpu, 0);
     struct sf_extended value = x87_st(cpu, 0);
-    unsigned to = insn->operand[0].reg;
 
     x87_begin(cpu, insn);
-    if (empty && !copies_empty) {
-        if (!x87_underflow(cpu))
+    if (x87_empty(cpu, 0)) {
+        if (!only_pops && !x87_underflow(cpu))
             return CPU_NEXT;
         value = x87_indefinite;
-        empty = false;
     }
-    x87_set_st(cpu, to, value);
-    if (empty)
-        cpu->fpu.ftw &= (uint8_t)~x87_tag_bit(cpu, to);
+    if (!only_pops)
+        x87_set_st(cpu, insn->operand[0].reg, value);
     if (pop)
         x87_pop(cpu);
     return CPU_NEXT;
