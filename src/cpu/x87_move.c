@@ -135,20 +135,22 @@ static int store(struct cpu *cpu, const struct x86_insn *insn, const void *bytes
     return CPU_NEXT;
 }
 
-/* FST, FSTP to a register: a copy.  D9 D8, which no manual names, only pops if ST(0) is
- * empty. */
+/*
+ * FST, FSTP to a register: a copy.  D9 D8, which no manual names, stores nothing when ST(0) is
+ * empty, and says nothing.
+ */
 static int fst_register(struct cpu *cpu, const struct x86_insn *insn, bool pop)
 {
-    bool only_pops = insn->opcode == 0xd9 && x87_empty(cpu, 0);
+    bool quiet = insn->opcode == 0xd9, empty = x87_empty(cpu, 0);
     struct sf_extended value = x87_st(cpu, 0);
 
     x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0)) {
-        if (!only_pops && !x87_underflow(cpu))
+    if (empty && !quiet) {
+        if (!x87_underflow(cpu))
             return CPU_NEXT;
         value = x87_indefinite;
     }
-    if (!only_pops)
+    if (!empty || !quiet)
         x87_set_st(cpu, insn->operand[0].reg, value);
     if (pop)
         x87_pop(cpu);
