@@ -522,7 +522,7 @@ static bool start(struct test *t)
 int main(int argc, char **argv)
 {
     static struct test t;
-    uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 0) : 40000000;
+    uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 0) : 24000000;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL);
 
     t.random = seed * 2 + 1;
