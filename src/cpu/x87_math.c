@@ -48,12 +48,6 @@ static int fxam(struct cpu *cpu, const struct x86_insn *insn)
 
 /* --- Exponents ------------------------------------------------------------------------------- */
 
-static void note_denormals(struct sf_env *env, struct sf a, struct sf b)
-{
-    if (a.denormal || b.denormal)
-        env->flags |= SF_DENORMAL;
-}
-
 /* a times two to the power of b's integral part. */
 static struct sf scale(struct sf_env *env, struct sf a, struct sf b)
 {
@@ -64,11 +58,11 @@ static struct sf scale(struct sf_env *env, struct sf a, struct sf b)
     if (b.kind == SF_K_INFINITY) {
         if (a.kind == (b.sign ? SF_K_INFINITY : SF_K_ZERO))
             return sf_invalid(env);
-        note_denormals(env, a, b);
+        sf_note_denormals(env, a, b);
         a.kind = b.sign ? SF_K_ZERO : SF_K_INFINITY;
         return a;
     }
-    note_denormals(env, a, b);
+    sf_note_denormals(env, a, b);
     if (a.kind == SF_K_FINITE && b.kind == SF_K_FINITE) {
         /* beyond 2^16 every result over- or underflows, wrapped or not */
         int32_t by = b.exp > 16 ? 1 << 17 : (int32_t)sf_to_int(&quiet, b, 32, SF_ZERO);
@@ -141,7 +135,7 @@ static int fxtract(struct cpu *cpu, const struct x86_insn *insn)
 
         if (a.kind == SF_K_ZERO) {
             env.flags |= SF_DIVZERO;
-            e = (struct sf){.kind = SF_K_INFINITY, .sign = true};
+            e = sf_infinity(true);
         } else if (a.kind == SF_K_INFINITY) {
             e.sign = false;
         } else if (a.kind == SF_K_FINITE) {
@@ -200,8 +194,7 @@ static struct sf reduce(struct sf a, struct sf b, bool nearest, uint64_t *quotie
         q++;
     }
     *quotient = q;
-    return rest ? sf_normal(a.sign, exp, rest << 64)
-                : (struct sf){.kind = SF_K_ZERO, .sign = a.sign};
+    return sf_normal(a.sign, exp, rest << 64);
 }
 
 static int remainder_any(struct cpu *cpu, const struct x86_insn *insn, bool nearest)
@@ -226,7 +219,7 @@ static int remainder_any(struct cpu *cpu, const struct x86_insn *insn, bool near
     else if (a.kind == SF_K_INFINITY || b.kind == SF_K_ZERO)
         result = sf_invalid(&env);
     else {
-        note_denormals(&env, a, b);
+        sf_note_denormals(&env, a, b);
         if (a.kind == SF_K_FINITE && b.kind == SF_K_FINITE)
             result = reduce(a, b, nearest, &quotient, &complete);
     }

@@ -3,22 +3,6 @@
 #include "cpu/softfloat/wide.h"
 #include "cpu/x87.h"
 
-static struct sf zero(bool sign)
-{
-    return (struct sf){.kind = SF_K_ZERO, .sign = sign};
-}
-
-static struct sf infinity(bool sign)
-{
-    return (struct sf){.kind = SF_K_INFINITY, .sign = sign};
-}
-
-static void note_denormals(struct sf_env *env, struct sf a, struct sf b)
-{
-    if (a.denormal || b.denormal)
-        env->flags |= SF_DENORMAL;
-}
-
 /* --- F2XM1 ----------------------------------------------------------------------------------- */
 
 /* Outside -1..1 the manual leaves the result undefined: the operand stays. */
@@ -44,9 +28,9 @@ static struct sf times(struct sf_env *env, struct sf y, struct sf log)
         (y.kind == SF_K_ZERO && log.kind == SF_K_INFINITY))
         return sf_invalid(env);
     if (y.kind == SF_K_INFINITY || log.kind == SF_K_INFINITY)
-        return infinity(y.sign != log.sign);
+        return sf_infinity(y.sign != log.sign);
     if (y.kind == SF_K_ZERO || log.kind == SF_K_ZERO)
-        return zero(y.sign != log.sign);
+        return sf_zero(y.sign != log.sign);
     env->flags |= SF_INEXACT;
     return sf_wide_mul(y, log);
 }
@@ -61,14 +45,14 @@ static struct sf y_log2_x(struct sf_env *env, struct sf y, struct sf x)
         return sf_invalid(env);
     if (x.kind == SF_K_ZERO && y.kind == SF_K_FINITE) {
         env->flags |= SF_DIVZERO;
-        return infinity(!y.sign);
+        return sf_infinity(!y.sign);
     }
     if (x.kind == SF_K_ZERO)
-        log = infinity(true);
+        log = sf_infinity(true);
     else
         log = x.kind == SF_K_INFINITY ? x : sf_log2(x);
     if (!(log.kind == SF_K_ZERO && y.kind == SF_K_INFINITY))
-        note_denormals(env, x, y);
+        sf_note_denormals(env, x, y);
     return times(env, y, log);
 }
 
@@ -78,7 +62,7 @@ static struct sf y_log2_x_plus_1(struct sf_env *env, struct sf y, struct sf x)
         return sf_propagate(env, y, x);
     if (x.sign && x.kind == SF_K_INFINITY)
         return sf_invalid(env);
-    note_denormals(env, x, y);
+    sf_note_denormals(env, x, y);
     if (x.sign && x.kind == SF_K_FINITE && x.exp >= 0) { /* -1 or less: undefined */
         if (y.kind != SF_K_FINITE)
             return times(env, y, x);
@@ -105,11 +89,11 @@ static struct sf arc_tangent(struct sf_env *env, struct sf y, struct sf x)
 {
     if (sf_is_nan(x) || sf_is_nan(y))
         return sf_propagate(env, y, x);
-    note_denormals(env, x, y);
+    sf_note_denormals(env, x, y);
     if (y.kind == SF_K_INFINITY && x.kind == SF_K_INFINITY)
         return quarter_pis(x.sign ? 3 : 1, y.sign);
     if (y.kind == SF_K_ZERO || x.kind == SF_K_INFINITY)
-        return x.sign ? quarter_pis(4, y.sign) : zero(y.sign);
+        return x.sign ? quarter_pis(4, y.sign) : sf_zero(y.sign);
     if (y.kind == SF_K_INFINITY || x.kind == SF_K_ZERO)
         return quarter_pis(2, y.sign);
     return sf_atan2(y, x);

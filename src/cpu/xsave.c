@@ -1,6 +1,6 @@
 /* State images: FXSAVE, the XSAVE family, and MXCSR. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cpu/x87.h"
+#include "cpu/sse.h"
 
 /*
  * The FXSAVE image (Intel SDM vol. 1, table 10-2), which is also the legacy region of XSAVE.
@@ -307,18 +307,11 @@ static int xrstors(struct cpu *cpu, const struct x86_insn *insn)
 
 /* --- MXCSR ----------------------------------------------------------------------------------- */
 
-static int mxcsr_ready(struct cpu *cpu)
-{
-    if ((cpu->r.cr0 & X86_CR0_EM) || !(cpu->r.cr4 & X86_CR4_OSFXSR))
-        return cpu_fault(cpu, X86_EXC_UD);
-    return cpu->r.cr0 & X86_CR0_TS ? cpu_fault(cpu, X86_EXC_NM) : CPU_NEXT;
-}
-
 static int ldmxcsr(struct cpu *cpu, const struct x86_insn *insn)
 {
     uint64_t value;
 
-    CPU_TRY(mxcsr_ready(cpu));
+    CPU_TRY(cpu_sse_ready(cpu));
     CPU_TRY(cpu_load(cpu, insn->seg, cpu_ea(cpu, insn), 4, &value));
     if (value & ~(uint64_t)MXCSR_MASK)
         return cpu_fault_code(cpu, X86_EXC_GP, 0);
@@ -328,7 +321,7 @@ static int ldmxcsr(struct cpu *cpu, const struct x86_insn *insn)
 
 static int stmxcsr(struct cpu *cpu, const struct x86_insn *insn)
 {
-    CPU_TRY(mxcsr_ready(cpu));
+    CPU_TRY(cpu_sse_ready(cpu));
     return cpu_store(cpu, insn->seg, cpu_ea(cpu, insn), 4, cpu->fpu.mxcsr);
 }
 

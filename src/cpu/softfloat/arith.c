@@ -52,22 +52,6 @@ struct sf sf_operand(struct sf_env *env, struct sf value)
     return value;
 }
 
-static void note_denormals(struct sf_env *env, struct sf a, struct sf b)
-{
-    if (a.denormal || b.denormal)
-        env->flags |= SF_DENORMAL;
-}
-
-static struct sf zero(bool sign)
-{
-    return (struct sf){.kind = SF_K_ZERO, .sign = sign};
-}
-
-static struct sf infinity(bool sign)
-{
-    return (struct sf){.kind = SF_K_INFINITY, .sign = sign};
-}
-
 /* --- Sums ------------------------------------------------------------------------------------ */
 
 static bool magnitude_less(struct sf a, struct sf b)
@@ -104,12 +88,12 @@ struct sf sf_add(struct sf_env *env, struct sf a, struct sf b)
         return sf_propagate(env, a, b);
     if (a.kind == SF_K_INFINITY && b.kind == SF_K_INFINITY && a.sign != b.sign)
         return sf_invalid(env);
-    note_denormals(env, a, b);
+    sf_note_denormals(env, a, b);
     a.denormal = b.denormal = false;
     if (a.kind == SF_K_INFINITY || b.kind == SF_K_INFINITY)
         return a.kind == SF_K_INFINITY ? a : b;
     if (a.kind == SF_K_ZERO && b.kind == SF_K_ZERO)
-        return zero(a.sign == b.sign ? a.sign : env->rounding == SF_DOWN);
+        return sf_zero(a.sign == b.sign ? a.sign : env->rounding == SF_DOWN);
     if (a.kind == SF_K_ZERO || b.kind == SF_K_ZERO)
         return a.kind == SF_K_ZERO ? b : a;
     return add_finite(env, a, b);
@@ -133,11 +117,11 @@ struct sf sf_mul(struct sf_env *env, struct sf a, struct sf b)
     if ((a.kind == SF_K_INFINITY && b.kind == SF_K_ZERO) ||
         (a.kind == SF_K_ZERO && b.kind == SF_K_INFINITY))
         return sf_invalid(env);
-    note_denormals(env, a, b);
+    sf_note_denormals(env, a, b);
     if (a.kind == SF_K_INFINITY || b.kind == SF_K_INFINITY)
-        return infinity(sign);
+        return sf_infinity(sign);
     if (a.kind == SF_K_ZERO || b.kind == SF_K_ZERO)
-        return zero(sign);
+        return sf_zero(sign);
     return sf_normal(sign, a.exp + b.exp + 1,
                      (sf_u128)(uint64_t)(a.sig >> 64) * (uint64_t)(b.sig >> 64));
 }
@@ -176,13 +160,13 @@ struct sf sf_div(struct sf_env *env, struct sf a, struct sf b)
         return sf_invalid(env);
     if (b.kind == SF_K_ZERO && a.kind == SF_K_FINITE) {
         env->flags |= SF_DIVZERO;
-        return infinity(sign);
+        return sf_infinity(sign);
     }
-    note_denormals(env, a, b);
+    sf_note_denormals(env, a, b);
     if (a.kind == SF_K_INFINITY || b.kind == SF_K_ZERO)
-        return infinity(sign);
+        return sf_infinity(sign);
     if (a.kind == SF_K_ZERO || b.kind == SF_K_INFINITY)
-        return zero(sign);
+        return sf_zero(sign);
 
     dividend = (uint64_t)(a.sig >> 64);
     divisor = (uint64_t)(b.sig >> 64);
@@ -229,7 +213,7 @@ struct sf sf_sqrt(struct sf_env *env, struct sf a)
         return a;
     if (a.sign)
         return sf_invalid(env);
-    note_denormals(env, a, a);
+    sf_note_denormals(env, a, a);
     if (a.kind == SF_K_INFINITY)
         return a;
     /* The exponent halves: an odd one keeps the significand where it is, an even one gives a bit.

@@ -23,8 +23,7 @@ enum sf_order sf_compare(struct sf_env *env, struct sf a, struct sf b, bool sign
             env->flags |= SF_INVALID;
         return SF_UNORDERED;
     }
-    if (a.denormal || b.denormal)
-        env->flags |= SF_DENORMAL;
+    sf_note_denormals(env, a, b);
     if (a.kind == SF_K_ZERO && b.kind == SF_K_ZERO)
         return SF_EQUAL;
     if (a.sign != b.sign)

@@ -92,6 +92,22 @@ static inline bool sf_is_nan(struct sf a)
     return a.kind >= SF_K_NAN;
 }
 
+static inline void sf_note_denormals(struct sf_env *env, struct sf a, struct sf b)
+{
+    if (a.denormal || b.denormal)
+        env->flags |= SF_DENORMAL;
+}
+
+static inline struct sf sf_zero(bool sign)
+{
+    return (struct sf){.kind = SF_K_ZERO, .sign = sign};
+}
+
+static inline struct sf sf_infinity(bool sign)
+{
+    return (struct sf){.kind = SF_K_INFINITY, .sign = sign};
+}
+
 enum sf_order { SF_LESS, SF_EQUAL, SF_GREATER, SF_UNORDERED };
 /* signaling: invalid for quiet NaNs too.  Raises denormal. */
 enum sf_order sf_compare(struct sf_env *env, struct sf a, struct sf b, bool signaling);
