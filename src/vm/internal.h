@@ -118,7 +118,8 @@ struct vm_message {
     uint8_t delivery;
     uint8_t vector;
 };
-void vm_lapic_deliver(struct vm *vm, const struct vm_message *message);
+/* true: a vector was taken, and its EOI will follow. */
+bool vm_lapic_deliver(struct vm *vm, const struct vm_message *message);
 void vm_lapic_intr_changed(struct vm *vm); /* the PIC's output moved */
 
 #endif

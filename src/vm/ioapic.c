@@ -27,18 +27,18 @@ struct ioapic {
     uint64_t entry[VM_GSI_COUNT];
 };
 
-static void send(struct vm *vm, uint64_t entry)
+static bool send(struct vm *vm, uint64_t entry)
 {
-    vm_lapic_deliver(vm, &(struct vm_message){
-                             .destination = (uint32_t)(entry >> ENTRY_DESTINATION_SHIFT),
-                             .logical = entry & ENTRY_LOGICAL,
-                             .level = entry & ENTRY_LEVEL,
-                             .delivery = entry >> ENTRY_DELIVERY_SHIFT & 7,
-                             .vector = entry & ENTRY_VECTOR,
-                         });
+    return vm_lapic_deliver(vm, &(struct vm_message){
+                                    .destination = (uint32_t)(entry >> ENTRY_DESTINATION_SHIFT),
+                                    .logical = entry & ENTRY_LOGICAL,
+                                    .level = entry & ENTRY_LEVEL,
+                                    .delivery = entry >> ENTRY_DELIVERY_SHIFT & 7,
+                                    .vector = entry & ENTRY_VECTOR,
+                                });
 }
 
-/* A level-triggered pin interrupts once; then it waits for the EOI. */
+/* A level-triggered pin interrupts once; then it waits for the EOI of whoever took it. */
 static void serve_level(struct vm *vm, struct ioapic *ioapic, unsigned pin)
 {
     uint64_t *entry = &ioapic->entry[pin];
@@ -46,8 +46,8 @@ static void serve_level(struct vm *vm, struct ioapic *ioapic, unsigned pin)
     if (!(*entry & ENTRY_LEVEL) || *entry & (ENTRY_MASKED | ENTRY_REMOTE_IRR) ||
         !(ioapic->lines >> pin & 1))
         return;
-    *entry |= ENTRY_REMOTE_IRR;
-    send(vm, *entry);
+    if (send(vm, *entry))
+        *entry |= ENTRY_REMOTE_IRR;
 }
 
 void vm_ioapic_set_line(struct vm *vm, unsigned pin, bool level)

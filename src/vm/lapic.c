@@ -95,19 +95,21 @@ int vm_acknowledge(struct vm *vm, unsigned cpu)
 
 static void lapic_error(struct vm *vm, struct lapic *lapic, uint32_t error);
 
-static void request(struct vm *vm, unsigned cpu, uint8_t vector, bool level)
+/* false: the APIC is off, and nobody will ever end this interrupt. */
+static bool request(struct vm *vm, unsigned cpu, uint8_t vector, bool level)
 {
     struct lapic *lapic = lapic_of(vm, cpu);
 
     if (!is_on(lapic) || !(lapic->svr & LAPIC_SVR_ENABLE))
-        return;
+        return false;
     if (vector < 16) {
         lapic_error(vm, lapic, LAPIC_ERROR_RECEIVED_VECTOR);
-        return;
+        return false;
     }
     set_bit(lapic->irr, vector, true);
     set_bit(lapic->tmr, vector, level);
     vm_interrupt_changed(vm, cpu);
+    return true;
 }
 
 static void end_of_interrupt(struct vm *vm, struct lapic *lapic)
@@ -317,11 +319,11 @@ static bool matches(const struct lapic *lapic, const struct vm_message *message)
 
 static void reset_registers(struct lapic *lapic);
 
-static void accept(struct vm *vm, unsigned cpu, const struct vm_message *message)
+static bool accept(struct vm *vm, unsigned cpu, const struct vm_message *message)
 {
     switch (message->delivery) {
     case VM_DELIVER_FIXED:
-    case VM_DELIVER_LOWEST: request(vm, cpu, message->vector, message->level); break;
+    case VM_DELIVER_LOWEST: return request(vm, cpu, message->vector, message->level);
     case VM_DELIVER_NMI: vm->host.cpu_nmi(vm->host.ctx, cpu); break;
     case VM_DELIVER_INIT:
         reset_registers(lapic_of(vm, cpu));
@@ -331,6 +333,7 @@ static void accept(struct vm *vm, unsigned cpu, const struct vm_message *message
         break;
     case VM_DELIVER_SIPI: vm->host.cpu_sipi(vm->host.ctx, cpu, message->vector); break;
     }
+    return false;
 }
 
 /* Lowest priority: the software-enabled CPU with the least to do, the first of several. */
@@ -349,17 +352,18 @@ static int arbitrate(struct vm *vm, const struct vm_message *message)
     return best;
 }
 
-void vm_lapic_deliver(struct vm *vm, const struct vm_message *message)
+bool vm_lapic_deliver(struct vm *vm, const struct vm_message *message)
 {
+    bool accepted = false;
+
     if (message->delivery == VM_DELIVER_LOWEST) {
         int cpu = arbitrate(vm, message);
-        if (cpu >= 0)
-            accept(vm, (unsigned)cpu, message);
-        return;
+        return cpu >= 0 && accept(vm, (unsigned)cpu, message);
     }
     for (unsigned cpu = 0; cpu < vm->config.cpus; cpu++)
         if (matches(lapic_of(vm, cpu), message))
-            accept(vm, cpu, message);
+            accepted |= accept(vm, cpu, message);
+    return accepted;
 }
 
 static void send(struct vm *vm, struct lapic *lapic, uint64_t icr)

@@ -115,6 +115,6 @@ void vm_serial_in(struct vm *vm, const void *bytes, size_t n);
 size_t vm_state_size(const struct vm *vm);
 const void *vm_state(const struct vm *vm); /* the same bytes where they lie; a multiple of 8 */
 void vm_save(const struct vm *vm, void *out);
-int vm_restore(struct vm *vm, const void *in, size_t n);
+int vm_restore(struct vm *vm, const void *in, size_t n); /* from vm_save: not from strangers */
 
 #endif

@@ -103,6 +103,18 @@ static void ioapic_level_waits_for_eoi(void **state)
     assert_false(machine_ioapic_read(m, 0x10 + 2 * GSI_SCI) & REMOTE_IRR);
 }
 
+static void ioapic_level_that_nobody_takes(void **state)
+{
+    struct machine *m = *state;
+
+    machine_start_apics(m);
+    machine_route(m, GSI_SCI, 0x59 | LEVEL, 9); /* there is no such CPU */
+    vm_set_line(m->vm, GSI_SCI, true);
+    assert_false(machine_ioapic_read(m, 0x10 + 2 * GSI_SCI) & REMOTE_IRR);
+    machine_route(m, GSI_SCI, 0x59 | LEVEL, 3);
+    assert_int_equal(vm_acknowledge(m->vm, 3), 0x59);
+}
+
 static void ioapic_edge_and_mask(void **state)
 {
     struct machine *m = *state;
@@ -260,11 +272,17 @@ static void state_is_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(pic_delivers_by_priority), TEST(pic_edge_comes_once_level_stays),
-        TEST(pic_masked_edge_waits),    TEST(ioapic_level_waits_for_eoi),
-        TEST(ioapic_edge_and_mask),     TEST(ioapic_eoi_register_and_trick),
-        TEST(ioapic_destinations),      TEST(lapic_priorities),
-        TEST(lapic_messages),           TEST(lapic_modes),
+        TEST(pic_delivers_by_priority),
+        TEST(pic_edge_comes_once_level_stays),
+        TEST(pic_masked_edge_waits),
+        TEST(ioapic_level_waits_for_eoi),
+        TEST(ioapic_level_that_nobody_takes),
+        TEST(ioapic_edge_and_mask),
+        TEST(ioapic_eoi_register_and_trick),
+        TEST(ioapic_destinations),
+        TEST(lapic_priorities),
+        TEST(lapic_messages),
+        TEST(lapic_modes),
         TEST(state_is_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
