@@ -218,8 +218,9 @@ static uint16_t undefined_conditions(const struct native_case *c)
 /* --- Comparing ------------------------------------------------------------------------------- */
 
 struct tally {
-    uint64_t cases, failed, missing;
-    uint64_t failed_op[X86_OP_COUNT], missing_op[X86_OP_COUNT];
+    uint64_t cases, failed;
+    uint64_t cases_op[X86_OP_COUNT], failed_op[X86_OP_COUNT];
+    uint64_t missing_op[X86_OP_COUNT]; /* #UD on the host alone */
 };
 
 /* Writes into text what differs, one line each; false if nothing does. */
@@ -324,11 +325,11 @@ static void judge(struct tally *t, const struct native_case *c, const char *prob
     if (undefined_result(c) || vendors_differ(c))
         return;
     t->cases++;
+    t->cases_op[c->insn.op]++;
     if (problem)
         snprintf(text, sizeof(text), "    here: %s\n", problem);
     else if (c->host.vector == X86_EXC_UD && c->soft.vector != X86_EXC_UD) {
         t->missing_op[c->insn.op]++;
-        t->missing++;
         return;
     } else if (!differ(c, text, sizeof(text)))
         return;
@@ -349,6 +350,27 @@ static bool host_is_amd(void)
 #else
     return false;
 #endif
+}
+
+static void summarize(const struct family *f, struct tally *t, uint64_t seed)
+{
+    for (int i = f->first; i <= (int)f->last; i++) {
+        const char *name = x86_op_name((enum x86_op)i), *reason = excluded((enum x86_op)i);
+
+        if (reason)
+            printf("%s: skipped: %s\n", name, reason);
+        if (t->missing_op[i] && t->missing_op[i] == t->cases_op[i]) {
+            printf("%s: skipped: the host does not have it\n", name);
+        } else if (t->missing_op[i]) {
+            printf("%s: undefined opcode on the host in %" PRIu64 " cases\n", name,
+                   t->missing_op[i]);
+            t->failed += t->missing_op[i];
+        }
+        if (t->failed_op[i])
+            printf("%s: %" PRIu64 " different\n", name, t->failed_op[i]);
+    }
+    printf("%s: seed %" PRIu64 ": %" PRIu64 " cases, %" PRIu64 " different\n", f->name, seed,
+           t->cases, t->failed);
 }
 
 static int run_family(const struct family *f, uint64_t count, uint64_t seed)
@@ -384,19 +406,8 @@ static int run_family(const struct family *f, uint64_t count, uint64_t seed)
         for (int i = 0; i < ran; i++)
             judge(&t, &cases[i], soft_run(soft, &cases[i]));
     }
-    if (status != SKIPPED) {
-        for (int i = f->first; i <= (int)f->last; i++) {
-            if (t.failed_op[i])
-                printf("%s: %" PRIu64 " different\n", x86_op_name((enum x86_op)i), t.failed_op[i]);
-            if (t.missing_op[i])
-                printf("%s: skipped: the host does not have it (%" PRIu64 " cases)\n",
-                       x86_op_name((enum x86_op)i), t.missing_op[i]);
-            if (excluded((enum x86_op)i))
-                printf("%s: skipped: %s\n", x86_op_name((enum x86_op)i), excluded((enum x86_op)i));
-        }
-        printf("%s: seed %" PRIu64 ": %" PRIu64 " cases, %" PRIu64 " different\n", f->name, seed,
-               t.cases, t.failed);
-    }
+    if (status != SKIPPED)
+        summarize(f, &t, seed);
     soft_free(soft);
     generator_free(g);
     return status ? status : t.failed ? 1 : 0;
