@@ -16,7 +16,7 @@
 #include "orc.h"
 #include "tool.h"
 
-enum { SECTIONS_MAX = 128 };
+enum { SECTIONS_MAX = 128, CONSTANT_MAX = 4096 };
 
 /* A section of the kernel: the output has it without content, for its addresses. */
 struct section {
@@ -93,6 +93,10 @@ static Elf64_Sym make_symbol(const struct contents *c, size_t index, size_t name
         if (next < c->kallsyms.count && c->kallsyms.symbols[next].address < end)
             end = c->kallsyms.symbols[next].address;
         size = end - k->address;
+        /* Among constants lie the string literals, which have none: not all up to there is one's
+         * own, and gdb would call them by it. */
+        if (size > CONSTANT_MAX && s->name && !strcmp(s->name, ".rodata"))
+            size = CONSTANT_MAX;
     }
     return (Elf64_Sym){
         .st_name = (Elf64_Word)name,
