@@ -297,12 +297,13 @@ end:
 int symbols_command(int argc, char **argv)
 {
     const char *path = NULL;
+    bool usable = true;
+    opterr = 0;
     for (int option; (option = getopt(argc, argv, "o:")) != -1;) {
-        if (option != 'o')
-            return TOOL_BAD_INPUT;
+        usable = usable && option == 'o';
         path = optarg;
     }
-    if (optind + 1 != argc || !path) {
+    if (!usable || optind + 1 != argc || !path) {
         tool_say("say which kernel and where to: ringside symbols KERNEL -o FILE");
         return TOOL_BAD_INPUT;
     }
