@@ -1,5 +1,6 @@
 # Sourced by the tests of the program: one check after another, in a directory of its own.
-# usage of the tests: TEST.sh RINGSIDE HELLO
+#
+# Tests are called as TEST.sh RINGSIDE HELLO.
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=sh
 
