@@ -209,6 +209,21 @@ int cpu_find_place(struct cpu *cpu, uint64_t linear, unsigned access, struct cpu
     return CPU_NEXT;
 }
 
+/* Forget where the code of a page, and of an instruction that reaches into it, was found. */
+static void flush_jumps(struct cpu *cpu, uint64_t linear)
+{
+    for (unsigned n = 0; n < 2; n++, linear -= 4096) {
+        unsigned first = (linear >> 12 & 63) << 6;
+
+        for (unsigned i = first; i < first + 64; i++)
+            cpu->jump[i].key = CPU_KEY_NONE;
+    }
+}
+
+/*
+ * An entry of jump[] is only as good as the entry of fetch[] that it was made with: so that when a
+ * page is walked again, and its accessed bit set, does not depend on where blocks began.
+ */
 int cpu_fetch_page(struct cpu *cpu, uint64_t linear, const struct cpu_fetch_entry **found)
 {
     struct cpu_fetch_entry *entry = &cpu->fetch[linear >> 12 & (CPU_FETCH_SIZE - 1)];
@@ -223,6 +238,8 @@ int cpu_fetch_page(struct cpu *cpu, uint64_t linear, const struct cpu_fetch_entr
     CPU_TRY(walk_page(cpu, linear, CPU_EXEC, set, &walk));
     if (walk.page_size > 4096)
         cpu->large[half(linear)] = true;
+    if (entry->key != CPU_KEY_NONE)
+        flush_jumps(cpu, entry->key);
     entry->key = key;
     entry->gpa = walk.gpa & ~CPU_PAGE_MASK;
     entry->host = cpu->bus->page(cpu->ctx, entry->gpa, &writable);
@@ -289,14 +306,6 @@ static void flush_large(struct cpu *cpu, uint64_t linear)
     flush_code(cpu);
 }
 
-static void flush_jumps(struct cpu *cpu, uint64_t linear)
-{
-    unsigned first = (linear >> 12 & 63) << 6;
-
-    for (unsigned i = first; i < first + 64; i++)
-        cpu->jump[i].key = CPU_KEY_NONE;
-}
-
 void cpu_flush_page(struct cpu *cpu, uint64_t linear)
 {
     for (unsigned set = 0; set < CPU_TLB_SETS; set++) {
@@ -309,6 +318,5 @@ void cpu_flush_page(struct cpu *cpu, uint64_t linear)
         flush_large(cpu, linear);
     cpu->fetch[linear >> 12 & (CPU_FETCH_SIZE - 1)].key = CPU_KEY_NONE;
     flush_jumps(cpu, linear);
-    flush_jumps(cpu, linear - 4096); /* its last instruction may reach into this page */
     cpu_end_block(cpu);
 }
