@@ -1,0 +1,220 @@
+/* Where single-stepping and the debug registers trap, instruction by instruction. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cpu_machine.h"
+#include "x86/regs.h"
+
+static struct machine *m;
+
+static int setup(void **state)
+{
+    (void)state;
+    m = machine_new();
+    machine_long_mode(m);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    machine_free(m);
+    return 0;
+}
+
+struct trap {
+    uint64_t offset; /* of the return address, from the program's begin */
+    uint64_t dr6;
+};
+
+static uint64_t word_at(uint64_t gpa)
+{
+    uint64_t value;
+
+    memcpy(&value, m->ram + gpa, 8);
+    return value;
+}
+
+/* What IRETQ would do at the begin of a handler without an error code. */
+static void return_from_handler(void)
+{
+    struct ringside_regs r;
+    uint64_t frame;
+
+    cpu_get_regs(&m->cpu, &r);
+    frame = r.gpr[RINGSIDE_RSP];
+    r.rip = word_at(frame);
+    r.rflags = word_at(frame + 16);
+    r.gpr[RINGSIDE_RSP] = word_at(frame + 24);
+    r.dr6 = X86_DR6_FIXED;
+    cpu_set_regs(&m->cpu, &r);
+}
+
+/* Run the program at CODE_AT to its end, with the flags set, and compare its #DBs. */
+static void expect_traps(uint64_t rflags, size_t length, const struct trap *expected, size_t n)
+{
+    struct ringside_regs r;
+    size_t seen = 0;
+
+    cpu_get_regs(&m->cpu, &r);
+    r.rflags |= rflags;
+    cpu_set_regs(&m->cpu, &r);
+    while (m->cpu.count < 1000 && (m->cpu.r.rip != CODE_AT + length || m->cpu.r.pending_debug)) {
+        enum cpu_exit exit = cpu_run(&m->cpu, m->cpu.count + 1);
+
+        assert_true(exit == CPU_EXIT_LIMIT || exit == CPU_EXIT_HALT);
+        if (m->cpu.r.rip != IDT_HANDLER(X86_EXC_DB))
+            continue;
+        assert_true(seen < n);
+        assert_int_equal(word_at(m->cpu.r.gpr[RINGSIDE_RSP]) - CODE_AT, expected[seen].offset);
+        assert_int_equal(m->cpu.r.dr6 & 0xe00f, expected[seen].dr6);
+        seen++;
+        return_from_handler();
+    }
+    assert_int_equal(seen, n);
+}
+
+#define EXPECT(name, rflags, ...)                                                                  \
+    do {                                                                                           \
+        static const struct trap expected[] = {__VA_ARGS__};                                       \
+        MACHINE_CODE(m, name);                                                                     \
+        expect_traps(rflags, (size_t)(name##_end - name), expected,                                \
+                     sizeof(expected) / sizeof(expected[0]));                                      \
+    } while (0)
+
+enum { BS = X86_DR6_BS, TF = X86_FLAG_TF };
+
+/* popfq turns TF on (trap after the next instruction) and off (trap after itself). */
+CODE(popf_twice, "pushq $0x102\n popfq\n nop\n pushq $2\n popfq\n nop\n nop");
+
+static void popf_changes_tf(void **state)
+{
+    (void)state;
+    EXPECT(popf_twice, 0, {7, BS}, {9, BS}, {10, BS});
+}
+
+CODE(string, "mov $3, %ecx\n mov $0x200000, %edi\n pushfq\n orl $0x100, (%rsp)\n popfq\n"
+             "rep stosb\n pushq $2\n popfq\n nop");
+
+static void each_iteration_traps(void **state)
+{
+    (void)state;
+    EXPECT(string, 0, {19, BS}, {19, BS}, {21, BS}, {23, BS}, {24, BS});
+}
+
+/* The handler of INT 0x41 is an IRET: no trap before it; afterwards TF is back. */
+CODE(interrupts, "int $0x41\n nop\n nop");
+
+static void int_enters_its_handler_untrapped(void **state)
+{
+    (void)state;
+    memcpy(m->ram + IDT_HANDLER(0x41), "\x90\x48\xcf", 3); /* nop; iretq */
+    EXPECT(interrupts, TF, {3, BS}, {4, BS});
+}
+
+CODE(halts, "hlt\n nop");
+
+static void a_trap_ends_halt(void **state)
+{
+    (void)state;
+    EXPECT(halts, TF, {1, BS}, {2, BS});
+}
+
+/* After MOV SS the trap waits for one instruction. */
+CODE(stack_switch, "mov %ss, %eax\n mov %eax, %ss\n nop\n nop");
+
+static void mov_ss_delays_the_trap(void **state)
+{
+    (void)state;
+    EXPECT(stack_switch, TF, {2, BS}, {5, BS}, {6, BS});
+}
+
+/* A breakpoint on data read by MOV SS waits too, and comes after the next instruction. */
+CODE(stack_from_memory, "mov 0x200000, %ss\n nop\n nop");
+
+static void mov_ss_delays_data_breakpoints(void **state)
+{
+    struct ringside_regs r;
+
+    (void)state;
+    m->ram[0x200000] = 0x10;
+    cpu_get_regs(&m->cpu, &r);
+    r.dr[3] = 0x200000;
+    r.dr7 |= 0x80 | 3u << 28;
+    cpu_set_regs(&m->cpu, &r);
+    EXPECT(stack_from_memory, 0, {8, 8});
+}
+
+/* A fault is delivered instead of the trap; RF in its frame passes the code breakpoint. */
+CODE(faults, "nop\n ud2\n nop");
+
+static void a_fault_comes_instead_of_the_trap(void **state)
+{
+    (void)state;
+    memcpy(m->ram + IDT_HANDLER(X86_EXC_UD), "\x48\x83\x04\x24\x02\x48\xcf", 7); /* +2; iretq */
+    EXPECT(faults, TF, {1, BS}, {4, BS});
+}
+
+static void code_and_step_together(void **state)
+{
+    struct ringside_regs r;
+
+    (void)state;
+    cpu_get_regs(&m->cpu, &r);
+    r.dr[1] = CODE_AT + 1;
+    r.dr7 |= 8;
+    cpu_set_regs(&m->cpu, &r);
+    memcpy(m->ram + CODE_AT, "\x90\x90\x90", 3);
+    {
+        /* The step's trap, then the breakpoint's fault; without RF it would come for ever. */
+        static const struct trap expected[] = {{1, BS}, {1, 2}};
+        struct ringside_regs now;
+
+        cpu_get_regs(&m->cpu, &now);
+        now.rflags |= TF;
+        cpu_set_regs(&m->cpu, &now);
+        for (size_t i = 0; i < 2; i++) {
+            while (m->cpu.r.rip != IDT_HANDLER(X86_EXC_DB))
+                assert_int_equal(cpu_run(&m->cpu, m->cpu.count + 1), CPU_EXIT_LIMIT);
+            assert_int_equal(word_at(m->cpu.r.gpr[RINGSIDE_RSP]) - CODE_AT, expected[i].offset);
+            assert_int_equal(m->cpu.r.dr6 & 0xe00f, expected[i].dr6);
+            return_from_handler();
+        }
+    }
+}
+
+/* With DEBUGCTL.BTF only branches that are taken trap. */
+CODE(branches, "nop\n xor %eax, %eax\n jne 1f\n je 1f\n nop\n 1: nop");
+
+static void branch_stepping(void **state)
+{
+    (void)state;
+    m->cpu.r.debugctl = X86_DEBUGCTL_BTF;
+    EXPECT(branches, TF, {8, BS}, {9, BS}); /* delivery clears BTF */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(popf_changes_tf),
+        TEST(each_iteration_traps),
+        TEST(int_enters_its_handler_untrapped),
+        TEST(a_trap_ends_halt),
+        TEST(mov_ss_delays_the_trap),
+        TEST(mov_ss_delays_data_breakpoints),
+        TEST(a_fault_comes_instead_of_the_trap),
+        TEST(code_and_step_together),
+        TEST(branch_stepping),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
