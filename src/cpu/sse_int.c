@@ -19,6 +19,7 @@ static int saturate(int value, int low, int high)
 #define SIGN(a, b) ((b) < 0 ? 0u - (uint32_t)(a) : (b) > 0 ? (uint32_t)(a) : 0u)
 
 /* X(operation, type of lane, its new value from x (destination) and y (source)) */
+/* clang-format off */
 #define LANE_OPS(X)                                                                                \
     X(PADDB, u8, x + y)                                                                            \
     X(PADDW, u16, x + y)                                                                           \
@@ -36,13 +37,13 @@ static int saturate(int value, int low, int high)
     X(PSUBSW, i16, SW(x - y))                                                                      \
     X(PSUBUSB, u8, UB(x - y))                                                                      \
     X(PSUBUSW, u16, UW(x - y))                                                                     \
-    X(PMULLW, i16, x *y)                                                                           \
-    X(PMULHW, i16, x *y >> 16)                                                                     \
-    X(PMULHUW, u16, (uint32_t)x *y >> 16)                                                          \
+    X(PMULLW, i16, x * y)                                                                           \
+    X(PMULHW, i16, x * y >> 16)                                                                     \
+    X(PMULHUW, u16, (uint32_t)x * y >> 16)                                                          \
     X(PMULHRSW, i16, ((x * y >> 14) + 1) >> 1)                                                     \
-    X(PMULUDQ, u64, (uint64_t)(uint32_t)x *(uint32_t)y)                                            \
-    X(PMULDQ, i64, (int64_t)(int32_t)x *(int32_t)y)                                                \
-    X(PMULLD, u32, x *y)                                                                           \
+    X(PMULUDQ, u64, (uint64_t)(uint32_t)x * (uint32_t)y)                                            \
+    X(PMULDQ, i64, (int64_t)(int32_t)x * (int32_t)y)                                                \
+    X(PMULLD, u32, x * y)                                                                           \
     X(PAVGB, u8, (x + y + 1) >> 1)                                                                 \
     X(PAVGW, u16, (x + y + 1) >> 1)                                                                \
     X(PMINUB, u8, MIN(x, y))                                                                       \
@@ -65,14 +66,14 @@ static int saturate(int value, int low, int high)
     X(PCMPGTW, i16, -(x > y))                                                                      \
     X(PCMPGTD, i32, -(x > y))                                                                      \
     X(PCMPGTQ, i64, -(x > y))                                                                      \
-    X(PAND, u64, x &y)                                                                             \
-    X(PANDN, u64, ~x &y)                                                                           \
+    X(PAND, u64, x & y)                                                                             \
+    X(PANDN, u64, ~x & y)                                                                           \
     X(POR, u64, x | y)                                                                             \
     X(PXOR, u64, x ^ y)                                                                            \
-    X(ANDPS, u64, x &y)                                                                            \
-    X(ANDPD, u64, x &y)                                                                            \
-    X(ANDNPS, u64, ~x &y)                                                                          \
-    X(ANDNPD, u64, ~x &y)                                                                          \
+    X(ANDPS, u64, x & y)                                                                            \
+    X(ANDPD, u64, x & y)                                                                            \
+    X(ANDNPS, u64, ~x & y)                                                                          \
+    X(ANDNPD, u64, ~x & y)                                                                          \
     X(ORPS, u64, x | y)                                                                            \
     X(ORPD, u64, x | y)                                                                            \
     X(XORPS, u64, x ^ y)                                                                           \
@@ -91,6 +92,7 @@ static int saturate(int value, int low, int high)
     X(PSRLQ, u64, count > 63 ? 0 : x >> count)                                                     \
     X(PSRAW, i16, x >> MIN(count, 15))                                                             \
     X(PSRAD, i32, x >> MIN(count, 31))
+/* clang-format on */
 
 /* count is what a shift shifts by: the whole low quadword of the source. */
 #define LANE_FN(op, lane, value)                                                                   \
