@@ -241,7 +241,7 @@ static void decode_address(struct decoder *d, struct x86_insn *insn)
     if (d->mod == 1)
         insn->disp = sign_extend(take(d, 1), 1);
     else if (d->mod == 2 || base == 5)
-        insn->disp = d->mod == 0 || d->mod == 2 ? sign_extend(take(d, 4), 4) : 0;
+        insn->disp = sign_extend(take(d, 4), 4);
 }
 
 static void decode_memory(struct decoder *d, struct x86_insn *insn)
@@ -263,15 +263,6 @@ static void set_gpr(const struct decoder *d, struct x86_operand *operand, uint8_
     operand->kind = high ? X86_GPR_HIGH : X86_GPR;
     operand->reg = high ? reg - 4 : reg;
     operand->size = size;
-}
-
-static void set_memory(struct x86_insn *insn, struct x86_operand *operand, uint8_t base,
-                       bool extra_segment)
-{
-    operand->kind = X86_MEM;
-    insn->base = base;
-    if (extra_segment)
-        insn->seg = RINGSIDE_ES;
 }
 
 static bool control_register_exists(unsigned reg)
@@ -307,10 +298,11 @@ static void decode_operand(struct decoder *d, struct x86_insn *insn, struct x86_
             invalid(d);
         break;
     case AT_M:
-        if (!memory)
-            invalid(d);
         operand->kind = X86_MEM;
-        decode_memory(d, insn);
+        if (memory)
+            decode_memory(d, insn);
+        else
+            invalid(d);
         break;
     case AT_E:
         if (memory) {
@@ -385,8 +377,15 @@ static void decode_operand(struct decoder *d, struct x86_insn *insn, struct x86_
         if (memory)
             decode_memory(d, insn);
         break;
-    case AT_X: set_memory(insn, operand, RINGSIDE_RSI, false); break;
-    case AT_Y: set_memory(insn, operand, RINGSIDE_RDI, true); break;
+    case AT_X:
+        operand->kind = X86_MEM;
+        insn->base = RINGSIDE_RSI;
+        break;
+    case AT_Y:
+        operand->kind = X86_MEM;
+        insn->base = RINGSIDE_RDI;
+        insn->seg = RINGSIDE_ES; /* whatever the prefixes say */
+        break;
     case AT_Z: set_gpr(d, operand, (d->opcode & 7) | (d->rex & REX_B ? 8 : 0), size); break;
     case AT_ST:
         operand->kind = X86_ST;

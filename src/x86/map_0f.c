@@ -252,3 +252,4 @@ const struct x86_row x86_map_0f[256] = {
     [0xfe] = MMX_SSE(PADDD),
     [0xff] = OP(UD0, 0, Gd, Ed),
 };
+/* clang-format on */

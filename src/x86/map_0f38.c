@@ -98,3 +98,4 @@ const struct x86_row x86_map_0f3a[256] = {
     [0xcc] = NP(OP(SHA1RNDS4, 0, Vx, Wx, Ib)),
     [0xdf] = XMM_IMM(AESKEYGENASSIST, Wx),
 };
+/* clang-format on */

@@ -171,3 +171,4 @@ const struct x86_row x86_map_one_byte[256] = {
     [0xff] = BY_REG(OP(INC, lk, Ev), OP(DEC, lk, Ev), OP(CALL, f64, Ev), OP(CALL_FAR, 0, Mp),
                     OP(JMP, f64, Ev), OP(JMP_FAR, 0, Mp), OP(PUSH, d64, Ev), XX),
 };
+/* clang-format on */

@@ -68,3 +68,4 @@ const struct x86_row x86_map_x87[8] = {
                BY_RM(OP(FNSTSW, 0, AX)),
                OP(FUCOMIP, 0, ST0, STi), OP(FCOMIP, 0, ST0, STi))),
 };
+/* clang-format on */

@@ -1,5 +1,4 @@
-/* The page walk: from a linear address and the paging registers to a physical address and rights.
- */
+/* The page walk: from a linear address to a physical address and rights, in every mode. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef X86_PAGING_H
 #define X86_PAGING_H

@@ -1,5 +1,4 @@
-/* The form of the decoder's tables: rows, ways to choose between rows, and operand specifications.
- */
+/* The form of the decoder's tables: rows, choices between rows, and operand specifications. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef X86_TABLE_H
 #define X86_TABLE_H
@@ -39,8 +38,7 @@ enum row_choice {
     BY_CHOICE_MODE, /* 16- and 32-bit code, 64-bit code */
 };
 
-/* How an operand is encoded: the letters of appendix A.2.1 and registers that the opcode implies.
- */
+/* How an operand is encoded: the letters of appendix A.2.1, and what the opcode implies. */
 enum operand_method {
     AT_NOTHING,
     AT_A,  /* far pointer in the instruction */
@@ -87,41 +85,41 @@ enum operand_size {
     SIZE_FX,     /* FXSAVE area */
 };
 
-#define X86_OPERAND_SPECS(X)                                                                       \
-    X(NONE, NOTHING, 0, 0)                                                                         \
-    /* general registers, memory, immediates */                                                    \
-    X(Eb, E, 1, 0)                                                                                 \
-    X(Ew, E, 2, 0) X(Ed, E, 4, 0) X(Eq, E, 8, 0) X(Ev, E, SIZE_V, 0) X(Ez, E, SIZE_Z, 0) X(        \
-        Ey, E, SIZE_Y, 0) X(RvMw, E, 2, SIZE_V) X(RdMb, E, 1, 4) X(RdMw, E, 2, 4) X(Gb, G, 1, 0)   \
-        X(Gw, G, 2, 0) X(Gd, G, 4, 0) X(Gv, G, SIZE_V, 0) X(Gz, G, SIZE_Z, 0) X(Gy, G, SIZE_Y, 0)  \
-            X(Gm, G, SIZE_MODE, 0) X(Rm, R, SIZE_MODE, 0) X(Rv, RO, SIZE_V, 0)                     \
-                X(Ry, RO, SIZE_Y, 0) X(Rs, RO, SIZE_MODE, 0) X(Zb, Z, 1, 0) X(Zv, Z, SIZE_V, 0)    \
-                    X(Ib, I, 1, 0) X(Iw, I, 2, 0) X(Iv, I, SIZE_V, 0) X(Ib2, I2, 1, 0)             \
-                        X(sIb, IS, 1, 0) X(sIz, IS, SIZE_Z, 0) X(Jb, J, 1, 0) X(Jz, J, SIZE_Z, 0)  \
-                            X(Ap, A, SIZE_P, 0) X(M, M, 0, 0) X(Mb, M, 1, 0) X(Mw, M, 2, 0)        \
-                                X(Md, M, 4, 0) X(Mq, M, 8, 0) X(Mt, M, 10, 0) X(Mx, M, 16, 0)      \
-                                    X(Mv, M, SIZE_V, 0) X(My, M, SIZE_Y, 0) X(Mp, M, SIZE_P, 0)    \
-                                        X(Ms, M, SIZE_S, 0) X(Ma, M, SIZE_A, 0)                    \
-                                            X(Menv, M, SIZE_ENV, 0) X(Msave, M, SIZE_SAVE,         \
-                                                                      0) X(Mfx, M, SIZE_FX, 0)     \
-                                                X(Ob, O, 1, 0) X(Ov, O, SIZE_V, 0) X(Xb, X, 1, 0)  \
-                                                    X(Xv, X, SIZE_V, 0) X(Xz, X, SIZE_Z, 0)        \
-                                                        X(Yb, Y, 1, 0) X(Yv, Y, SIZE_V,            \
-                                                                         0) X(Yz, Y, SIZE_Z, 0)    \
-                                                            X(Cm, C, SIZE_MODE, 0) X(Dm, D,        \
-                                                                                     SIZE_MODE, 0) \
-                                                                X(Sw, S, 2,                        \
-                                                                  0) /* MMX and XMM: the size is   \
-                                                                        that of the data used */   \
-        X(Pd, P, 4, 0) X(Pq, P, 8, 0) X(Qd, Q, 4, 0) X(Qq, Q, 8, 0) X(Nq, N, 8, 0) X(Vw, V, 2, 0)  \
-            X(Vd, V, 4, 0) X(Vq, V, 8, 0) X(Vx, V, 16, 0) X(Uw, U, 2, 0) X(Ud, U, 4, 0)            \
-                X(Uq, U, 8, 0) X(Ux, U, 16, 0) X(Ww, W, 2, 0) X(Wd, W, 4, 0) X(Wq, W, 8, 0)        \
-                    X(Wx, W, 16, 0) /* implied by the opcode */                                    \
-        X(AL, FIXED_GPR, 1, 0) X(AX, FIXED_GPR, 2, 0) X(eAX, FIXED_GPR, SIZE_Z, 0)                 \
-            X(rAX, FIXED_GPR, SIZE_V, 0) X(CL, FIXED_GPR, 1, 1) X(DX, FIXED_GPR, 2, 2)             \
-                X(segES, FIXED_SEG, 2, 0) X(segCS, FIXED_SEG, 2, 1) X(segSS, FIXED_SEG, 2, 2)      \
-                    X(segDS, FIXED_SEG, 2, 3) X(segFS, FIXED_SEG, 2, 4) X(segGS, FIXED_SEG, 2, 5)  \
-                        X(ST0, FIXED_ST, 10, 0) X(STi, ST, 10, 0) X(ONE, ONE, 1, 0)
+/* Name, method, size, and for AT_E the size of a register if it differs, for AT_FIXED_* which. */
+/* clang-format off */
+#define X86_OPERAND_SPECS(X) \
+    X(NONE, NOTHING, 0, 0) \
+    /* general registers and memory */ \
+    X(Eb, E, 1, 0) X(Ew, E, 2, 0) X(Ed, E, 4, 0) X(Eq, E, 8, 0) \
+    X(Ev, E, SIZE_V, 0) X(Ez, E, SIZE_Z, 0) X(Ey, E, SIZE_Y, 0) \
+    X(RvMw, E, 2, SIZE_V) X(RdMb, E, 1, 4) X(RdMw, E, 2, 4) \
+    X(Gb, G, 1, 0) X(Gw, G, 2, 0) X(Gd, G, 4, 0) \
+    X(Gv, G, SIZE_V, 0) X(Gy, G, SIZE_Y, 0) X(Gm, G, SIZE_MODE, 0) \
+    X(Rm, R, SIZE_MODE, 0) X(Rv, RO, SIZE_V, 0) X(Ry, RO, SIZE_Y, 0) X(Rs, RO, SIZE_MODE, 0) \
+    X(Zb, Z, 1, 0) X(Zv, Z, SIZE_V, 0) \
+    X(M, M, 0, 0) X(Mw, M, 2, 0) X(Md, M, 4, 0) X(Mq, M, 8, 0) X(Mt, M, 10, 0) X(Mx, M, 16, 0) \
+    X(Mv, M, SIZE_V, 0) X(My, M, SIZE_Y, 0) X(Mp, M, SIZE_P, 0) X(Ms, M, SIZE_S, 0) \
+    X(Ma, M, SIZE_A, 0) X(Menv, M, SIZE_ENV, 0) X(Msave, M, SIZE_SAVE, 0) X(Mfx, M, SIZE_FX, 0) \
+    X(Ob, O, 1, 0) X(Ov, O, SIZE_V, 0) \
+    X(Xb, X, 1, 0) X(Xv, X, SIZE_V, 0) X(Xz, X, SIZE_Z, 0) \
+    X(Yb, Y, 1, 0) X(Yv, Y, SIZE_V, 0) X(Yz, Y, SIZE_Z, 0) \
+    /* immediates; a leading s: sign-extended */ \
+    X(Ib, I, 1, 0) X(Iw, I, 2, 0) X(Iv, I, SIZE_V, 0) X(Ib2, I2, 1, 0) \
+    X(sIb, IS, 1, 0) X(sIz, IS, SIZE_Z, 0) \
+    X(Jb, J, 1, 0) X(Jz, J, SIZE_Z, 0) X(Ap, A, SIZE_P, 0) \
+    /* segment, control and debug registers */ \
+    X(Sw, S, 2, 0) X(Cm, C, SIZE_MODE, 0) X(Dm, D, SIZE_MODE, 0) \
+    /* MMX and XMM: the size is that of the data used */ \
+    X(Pq, P, 8, 0) X(Qd, Q, 4, 0) X(Qq, Q, 8, 0) X(Nq, N, 8, 0) \
+    X(Vd, V, 4, 0) X(Vq, V, 8, 0) X(Vx, V, 16, 0) X(Uq, U, 8, 0) X(Ux, U, 16, 0) \
+    X(Ww, W, 2, 0) X(Wd, W, 4, 0) X(Wq, W, 8, 0) X(Wx, W, 16, 0) \
+    /* implied by the opcode */ \
+    X(AL, FIXED_GPR, 1, 0) X(AX, FIXED_GPR, 2, 0) X(CL, FIXED_GPR, 1, 1) X(DX, FIXED_GPR, 2, 2) \
+    X(eAX, FIXED_GPR, SIZE_Z, 0) X(rAX, FIXED_GPR, SIZE_V, 0) \
+    X(segES, FIXED_SEG, 2, 0) X(segCS, FIXED_SEG, 2, 1) X(segSS, FIXED_SEG, 2, 2) \
+    X(segDS, FIXED_SEG, 2, 3) X(segFS, FIXED_SEG, 2, 4) X(segGS, FIXED_SEG, 2, 5) \
+    X(ST0, FIXED_ST, 10, 0) X(STi, ST, 10, 0) X(ONE, ONE, 1, 0)
+/* clang-format on */
 
 enum operand_spec {
 #define X(name, method, size, extra) name,
