@@ -15,8 +15,9 @@ struct ringside_config {
     bool hold_at_start;    /* vCPUs park before their first instruction until a debugger says go */
     bool stop_on_attach;   /* default true in the tool */
     bool resume_on_detach; /* likewise */
-    unsigned step_ways;    /* allowed ways, enum ringside_step_way; 0: all */
-    const char *version;   /* for "monitor version"; static */
+    bool amd;           /* the guest's processor follows AMD's manual where it and Intel's differ */
+    unsigned step_ways; /* allowed ways, enum ringside_step_way; 0: all */
+    const char *version; /* for "monitor version"; static */
 };
 
 /* Memory the server needs; the caller provides it, aligned to 16, and frees it after the last call.
@@ -57,9 +58,10 @@ void ringside_set_notify(struct ringside *rs, void (*notify)(void *ctx));
  * and the entry must not be lost.
  */
 enum ringside_verdict {
-    RINGSIDE_RUN,  /* enter the guest */
-    RINGSIDE_PARK, /* stay out: call ringside_vcpu_wait(), or look after another vCPU and ask again
-                    */
+    RINGSIDE_RUN,   /* enter the guest */
+    RINGSIDE_PARK,  /* stay out: call ringside_vcpu_wait(), or look after another vCPU and ask again
+                     */
+    RINGSIDE_AGAIN, /* the server executed instructions of this vCPU itself: ask again */
 };
 enum ringside_verdict ringside_vcpu_enter(struct ringside *rs, unsigned vcpu);
 /* Returns when ringside_vcpu_enter may say RUN.  Only with a port that has wait. */
@@ -67,19 +69,30 @@ void ringside_vcpu_wait(struct ringside *rs, unsigned vcpu);
 
 /* What a vCPU thread saw when it came out of the guest. */
 enum ringside_exit_reason {
-    RINGSIDE_EXIT_OTHER, /* nothing for the debugger: I/O done, a kick, a time slice */
-    RINGSIDE_EXIT_STEP,  /* an armed step completed (monitor trap, trap flag, range left, ...) */
+    RINGSIDE_EXIT_OTHER,      /* nothing for the debugger: a kick, a time slice, a host interrupt */
     RINGSIDE_EXIT_BREAKPOINT, /* a breakpoint of ours, at RIP; the instruction has not run */
     RINGSIDE_EXIT_WATCH, /* a watchpoint of ours; kind and address below; the instruction has run */
-    RINGSIDE_EXIT_HALT,  /* HLT with nothing pending: informational */
+    RINGSIDE_EXIT_HALT,  /* the vCPU sleeps: HLT has run, or it waits for SIPI */
     RINGSIDE_EXIT_SHUTDOWN, /* triple fault */
     RINGSIDE_EXIT_ERROR,    /* the engine cannot go on with this vCPU */
+    /* The rest only while a step is armed (ringside/target.h). */
+    RINGSIDE_EXIT_MONITOR_TRAP,    /* the monitor trap: one instruction or event delivery */
+    RINGSIDE_EXIT_INTERRUPT,       /* what waited behind the global interrupt flag */
+    RINGSIDE_EXIT_DEBUG_EXCEPTION, /* #DB, not delivered; dr6 below */
+    RINGSIDE_EXIT_EXCEPTION, /* another exception, not delivered; RIP as its frame would have it */
+    RINGSIDE_EXIT_EMULATED,  /* the engine completed an instruction, with a #DB for RFLAGS.TF (if
+                                set)  noted in pending_debug */
 };
 struct ringside_exit {
     enum ringside_exit_reason reason;
     enum ringside_watch_kind
         watch_kind; /* of EXIT_WATCH; RINGSIDE_WATCH_EXEC: a hardware breakpoint */
     uint64_t watch_address;
+    uint64_t dr6;   /* of EXIT_DEBUG_EXCEPTION: the conditions met, in DR6's layout */
+    uint8_t vector; /* of EXIT_EXCEPTION, as are the rest */
+    bool has_error;
+    uint32_t error;
+    uint64_t cr2; /* of #PF */
 };
 void ringside_vcpu_exit(struct ringside *rs, unsigned vcpu, const struct ringside_exit *exit);
 

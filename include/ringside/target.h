@@ -22,32 +22,54 @@ enum ringside_error {
     RINGSIDE_EIO = -5,     /* the engine failed; the vCPU may be lost */
 };
 
-/* Ways to step that an engine's hardware can offer (a bit mask). */
+/* Ways to step (a bit mask).  All but the first are hardware that an engine may offer. */
 enum ringside_step_way {
-    RINGSIDE_STEP_EMULATE = 1 << 0, /* needs nothing of the engine */
+    RINGSIDE_STEP_EMULATE = 1 << 0, /* the server's own CPU executes the instruction */
     RINGSIDE_STEP_MONITOR_TRAP = 1 << 1,
     RINGSIDE_STEP_INTERRUPT_SHADOW = 1 << 2,
     RINGSIDE_STEP_TRAP_FLAG = 1 << 3,
 };
 
 /*
- * Optional: stepping hardware.  probe is called once, for vCPU 0 (the boot processor), when the
- * server starts; its answer serves all vCPUs.  arm makes the next entry of this vCPU exit after
- * exactly one instruction or event delivery with RINGSIDE_EXIT_STEP; it stays armed over exits that
- * are no step, until disarm.  A breakpoint of ours (of either kind) on that one instruction does
- * not fire: an armed step is also how a vCPU leaves a breakpoint.  A halted vCPU's next step is the
- * delivery of the event that wakes it.  hold_interrupts may be ignored where it cannot be done.
+ * Optional: stepping hardware.  probe is called once, for vCPU 0 (the boot processor), before it
+ * ever entered the guest; its answer serves all vCPUs.
+ *
+ * arm prepares every entry of this vCPU until disarm:
+ *   MONITOR_TRAP      the monitor trap flag is set (Intel SDM vol. 3, 26.5.2).  Exit:
+ *                     RINGSIDE_EXIT_MONITOR_TRAP.
+ *   INTERRUPT_SHADOW  each entry sets bit 0 of the VMCB's interrupt shadow (AMD APM vol.
+ * 2, 15.21.5) while an NMI waits behind the cleared global interrupt flag.  Exit:
+ *                     RINGSIDE_EXIT_INTERRUPT.  HLT is intercepted.
+ *   TRAP_FLAG         exceptions (#DB among them), INT n, ICEBP and HLT are intercepted; the server
+ *                     sets RFLAGS.TF by write_regs.  Exit: RINGSIDE_EXIT_DEBUG_EXCEPTION.
+ * hold_interrupts keeps external interrupts and NMIs out of the guest; where it cannot be done it
+ * is ignored.  A breakpoint of ours on the first instruction after arm does not fire.  An engine
+ * that completes an instruction itself (port, MSR, CPUID, MMIO) exits with RINGSIDE_EXIT_EMULATED.
  */
+enum { RINGSIDE_TAKEN_NMI = 256 };
 struct ringside_step_ops {
     unsigned (*probe)(void *ctx, unsigned vcpu);
     int (*arm)(void *ctx, unsigned vcpu, unsigned way, bool hold_interrupts);
     void (*disarm)(void *ctx, unsigned vcpu);
-    /* Optional (may be NULL): as many steps as fit while begin <= RIP < end, at most budget
-     * instructions, without leaving the engine; the exit comes when RIP left the range, the budget
-     * is used up, or anything else would end a single step.  Both ends are RIP values.  Only the
-     * first instruction passes a breakpoint of ours that stands on it. */
-    int (*arm_range)(void *ctx, unsigned vcpu, unsigned way, bool hold_interrupts, uint64_t begin,
-                     uint64_t end, uint64_t budget);
+    /* Optional: acknowledge the interrupt that this vCPU would take now, were it to enter: its
+     * vector, or -1.  Without it a step with interrupts let in delivers none by itself. */
+    int (*take_interrupt)(void *ctx, unsigned vcpu); /* RINGSIDE_TAKEN_NMI: an NMI */
+    /* Needed for INTERRUPT_SHADOW: run n bytes of 64-bit code on a scratch vCPU that the guest
+     * never sees, with gpr[] as given, by one entry armed with that way; gpr[] comes back as it was
+     * at the exit.  Only during the start of the server. */
+    int (*try_shadow)(void *ctx, const uint8_t *code, size_t n, uint64_t gpr[16]);
+};
+
+/* Optional: what the server needs to know to execute guest instructions itself, and fast. */
+struct ringside_direct_ops {
+    /* Is the page at gpa memory that may be read and written without side effects?  Pages that are
+     * not are never touched by an emulated instruction. */
+    bool (*is_memory)(void *ctx, uint64_t gpa);
+    /* May be NULL.  The host address of the 4 KiB page at gpa; *writable is false where writes have
+     * to go through write_memory.  Valid until the vCPU runs again. */
+    uint8_t *(*page)(void *ctx, uint64_t gpa, bool *writable);
+    /* May be NULL.  The server has executed n instructions of this vCPU: its time passes. */
+    void (*executed)(void *ctx, unsigned vcpu, uint64_t n);
 };
 
 /* Optional: software breakpoints by guest-physical address that the engine keeps out of memory. */
@@ -99,6 +121,7 @@ struct ringside_target {
 
     /* Optional groups: NULL is never advertised to the debugger. */
     const struct ringside_step_ops *step;
+    const struct ringside_direct_ops *direct;
     const struct ringside_breakpoint_ops *breakpoint;
     const struct ringside_watch_ops *watch;
     const struct ringside_fpu_ops *fpu;

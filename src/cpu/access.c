@@ -206,6 +206,16 @@ int cpu_probe_write(struct cpu *cpu, uint64_t linear, unsigned size, unsigned ac
     return find_places(cpu, linear, size, access | CPU_WRITE, place);
 }
 
+int cpu_copy_from(struct cpu *cpu, uint64_t linear, void *buffer, unsigned n)
+{
+    return cpu_read_linear(cpu, linear, buffer, n, CPU_READ | CPU_SUPERVISOR);
+}
+
+int cpu_copy_to(struct cpu *cpu, uint64_t linear, const void *buffer, unsigned n)
+{
+    return cpu_write_linear(cpu, linear, buffer, n, CPU_WRITE | CPU_SUPERVISOR);
+}
+
 /* --- By segment and offset ------------------------------------------------------------------- */
 
 static int load(struct cpu *cpu, unsigned seg, uint64_t offset, unsigned size, unsigned access,

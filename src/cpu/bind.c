@@ -27,3 +27,52 @@ cpu_handler *cpu_bind(const struct x86_insn *insn)
     }
     return undefined;
 }
+
+static int decline(struct cpu *cpu, const struct x86_insn *insn)
+{
+    (void)cpu;
+    (void)insn;
+    return CPU_DECLINE;
+}
+
+/*
+ * Another engine's own: its clock, identity and random numbers; its TLBs and caches; which bits of
+ * its control registers exist; and extended state beyond what this CPU has.  Ports and MSRs too.
+ */
+cpu_handler *cpu_bind_borrowed(const struct x86_insn *insn)
+{
+    switch (insn->op) {
+    case X86_CPUID:
+    case X86_RDTSC:
+    case X86_RDTSCP:
+    case X86_RDPMC:
+    case X86_RDRAND:
+    case X86_RDSEED:
+    case X86_RDMSR:
+    case X86_WRMSR:
+    case X86_IN:
+    case X86_OUT:
+    case X86_INS:
+    case X86_OUTS:
+    case X86_INVLPG:
+    case X86_INVPCID:
+    case X86_INVLPGA:
+    case X86_INVD:
+    case X86_WBINVD:
+    case X86_MONITOR:
+    case X86_MWAIT:
+    case X86_VMCALL:
+    case X86_VMMCALL:
+    case X86_RSM:
+    case X86_MOV_CR:
+    case X86_LMSW:
+    case X86_XSETBV:
+    case X86_XSAVE:
+    case X86_XSAVEOPT:
+    case X86_XSAVEC:
+    case X86_XSAVES:
+    case X86_XRSTOR:
+    case X86_XRSTORS: return decline;
+    default: return cpu_bind(insn);
+    }
+}

@@ -201,6 +201,8 @@ int cpu_breakpoint(struct cpu *cpu, const struct x86_insn *insn)
 
 static int decode_fault(struct cpu *cpu, int error)
 {
+    if (cpu->model.borrowed)
+        return CPU_DECLINE;
     return error == X86_DECODE_LONG ? cpu_fault_code(cpu, X86_EXC_GP, 0)
                                     : cpu_fault(cpu, X86_EXC_UD);
 }
@@ -210,7 +212,7 @@ static void bind(struct cpu *cpu, struct cpu_slot *slot, uint64_t gpa)
     if (cpu->bus->breakpoint && cpu->bus->breakpoint(cpu->ctx, gpa))
         slot->run = cpu_breakpoint;
     else
-        slot->run = cpu_bind(&slot->insn);
+        slot->run = cpu->model.borrowed ? cpu_bind_borrowed(&slot->insn) : cpu_bind(&slot->insn);
 }
 
 /* Is it pointless, or wrong, to decode on behind this instruction? */

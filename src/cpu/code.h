@@ -30,8 +30,6 @@ struct cpu_block {
 
 enum { CPU_BLOCK_MAX = 24 };
 
-/* Are there decoded instructions in the page at gpa (page-aligned)? */
-bool cpu_code_has_page(const struct cpu_code *code, uint64_t gpa);
 /* size bytes within one page were written: drops what was decoded from them. */
 void cpu_code_written(struct cpu_code *code, uint64_t gpa, unsigned size);
 

@@ -38,6 +38,7 @@ enum cpu_exit {
     CPU_EXIT_WATCH,      /* after the instruction; cpu->watch_hit says what was touched */
     CPU_EXIT_SHUTDOWN,   /* triple fault; activity is RINGSIDE_SHUTDOWN */
     CPU_EXIT_DECLINED,   /* before an instruction that cannot be executed here */
+    CPU_EXIT_INTERCEPT,  /* instead of delivering the exception in cpu->fault: see cpu->intercepts */
 };
 
 /*
@@ -79,6 +80,9 @@ struct cpu_model {
     unsigned count;        /* vCPUs in the machine, for the topology leaves */
     uint64_t tsc_hz;       /* TSC ticks a second of virtual time */
     uint64_t tsc_per_insn; /* TSC ticks an instruction takes */
+    /* The state is another engine's: what this CPU does not know, and what depends on that engine's
+     * clock, CPUID, TLBs or devices (cpu/bind.c), is declined. */
+    bool borrowed;
 };
 
 /* An exception or interrupt to be delivered (Intel SDM vol. 3, 6.15 and 25.8.3). */
@@ -124,6 +128,8 @@ struct cpu_code *cpu_code_init(void *memory, size_t size);
  */
 void cpu_code_drop_page(struct cpu_code *code, uint64_t gpa);
 void cpu_code_drop_all(struct cpu_code *code);
+/* Are there decoded instructions in the page at gpa (page-aligned)? */
+bool cpu_code_has_page(const struct cpu_code *code, uint64_t gpa);
 
 #include "cpu/state.h"
 
@@ -154,6 +160,15 @@ enum cpu_step_flags {
     CPU_STEP_HOLD_INTERRUPTS = 1 << 1, /* external interrupts and NMIs stay pending */
 };
 enum cpu_exit cpu_step(struct cpu *cpu, unsigned flags);
+
+/* Deliver an event as if it were due now: LIMIT, SHUTDOWN, or DECLINED (then nothing was done). */
+enum cpu_exit cpu_take(struct cpu *cpu, const struct cpu_event *event);
+
+/* Look without executing: CPU_NEXT, or a fault that is not delivered.  Copies are by linear address
+ * with supervisor rights, at most 4 KiB. */
+int cpu_peek(struct cpu *cpu, struct x86_insn *insn);
+int cpu_copy_from(struct cpu *cpu, uint64_t linear, void *buffer, unsigned n);
+int cpu_copy_to(struct cpu *cpu, uint64_t linear, const void *buffer, unsigned n);
 
 /* RFLAGS as the guest sees it; the CPU keeps the arithmetic flags in another form while it runs. */
 uint64_t cpu_rflags(const struct cpu *cpu);

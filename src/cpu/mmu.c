@@ -115,7 +115,7 @@ static int walk_page(struct cpu *cpu, uint64_t linear, unsigned access, enum cpu
         .cr3 = cpu->r.cr3,
         .cr4 = cpu->r.cr4,
         .efer = cpu->r.efer,
-        .phys_bits = CPU_PHYS_BITS,
+        .phys_bits = cpu->model.borrowed ? 52 : CPU_PHYS_BITS,
     };
     struct reader reader = {cpu, CPU_DECLINE};
     bool user = set == CPU_TLB_USER;

@@ -25,6 +25,12 @@ static int deliver(struct cpu *cpu, const struct cpu_event *event)
     int status;
 
     cpu->debug_hits = 0;
+    if (CPU_UNLIKELY(cpu->intercepts >> event->vector & 1) && event->vector < 32 &&
+        event->kind >= CPU_EVENT_EXCEPTION) {
+        cpu->fault = *event;
+        cpu->exit = CPU_EXIT_INTERCEPT;
+        return CPU_STOP;
+    }
     status = cpu_deliver(cpu, event);
     if (status < 0)
         return status;
@@ -163,7 +169,7 @@ static int execute(struct cpu *cpu, unsigned flags)
     if (status < 0)
         return deliver_fault(cpu, status);
     if (slot.run == cpu_breakpoint && (flags & CPU_STEP_OVER_BREAK))
-        slot.run = cpu_bind(&slot.insn);
+        slot.run = cpu->model.borrowed ? cpu_bind_borrowed(&slot.insn) : cpu_bind(&slot.insn);
 
     cpu->r.rip += slot.insn.length;
     cpu->r.rflags &= ~(uint64_t)X86_FLAG_RF;
@@ -318,4 +324,22 @@ enum cpu_exit cpu_step(struct cpu *cpu, unsigned flags)
     cpu->limit = cpu->count + 1;
     leaves(cpu, step(cpu, flags), &exit);
     return exit;
+}
+
+enum cpu_exit cpu_take(struct cpu *cpu, const struct cpu_event *event)
+{
+    int status = deliver(cpu, event);
+
+    if (status < 0)
+        return CPU_EXIT_DECLINED;
+    return status == CPU_STOP ? cpu->exit : CPU_EXIT_LIMIT;
+}
+
+int cpu_peek(struct cpu *cpu, struct x86_insn *insn)
+{
+    struct cpu_slot slot;
+
+    CPU_TRY(cpu_code_fetch(cpu, linear_rip(cpu), &slot));
+    *insn = slot.insn;
+    return CPU_NEXT;
 }

@@ -99,6 +99,7 @@ struct cpu {
     bool intr; /* the interrupt controller has a vector for acknowledge() */
     bool nmi;
     bool yield; /* return CPU_EXIT_YIELD after this instruction */
+    uint32_t intercepts; /* exceptions, by vector, that the owner takes: CPU_EXIT_INTERCEPT */
 
     struct cpu_event fault; /* filled with CPU_FAULT */
     uint64_t debug_hits; /* DR6 bits the running instruction has earned: data and I/O breakpoints */

@@ -50,8 +50,8 @@ struct debug_stop {
  *  look      whatever debug_enter must hear of           debug_enter, when nothing is left to do
  *  parked    debug_enter, saying PARK                    debug_enter, saying RUN
  *  fresh     debug_resume                                the first debug_enter after it
- *  armed     debug_enter: the next entry is a step       the step's exit, or a stop
- *  leaving   debug_enter, with armed: that step only     as armed
+ *  step      debug_enter: the next entry is a step       the step's exit, or a stop
+ *  leaving   debug_enter, with step: that step only      as step
  *            takes the vCPU off a breakpoint
  *  event     the exit that is worth a stop               debug_take_stop, or debug_resume
  *  shown     debug_take_stop: the debugger has seen      the step's exit; without a step the
@@ -65,7 +65,8 @@ struct debug_stop {
 struct debug_vcpu {
     enum debug_action action, planned;
     bool look; /* read without the lock */
-    bool parked, fresh, armed, leaving, shown, cached;
+    bool parked, fresh, leaving, shown, cached;
+    struct step_state step;
     uint64_t begin, end; /* of DEBUG_STEP's range; equal: none */
     uint64_t planned_begin, planned_end;
     uint64_t shown_rip;
@@ -120,6 +121,7 @@ struct debug {
 
     struct debug_table breakpoints, sites, watches;
     uint32_t pending; /* breakpoints that are not DEBUG_PHYSICAL */
+    uint32_t code_watches; /* watches of RINGSIDE_WATCH_EXEC */
 
     unsigned vcpu_count;
     struct debug_vcpu *vcpus;
@@ -151,6 +153,9 @@ bool debug_take_stop(struct debug *debug, struct debug_stop *stop);
 bool debug_must_look(const struct debug *debug, unsigned vcpu); /* the lock is not needed */
 enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu);
 void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit);
+
+/* Let steps that no engine sees know of the breakpoints. */
+void debug_hook_steps(struct debug *debug);
 
 /* registers.c; stopped */
 const struct ringside_regs *debug_regs(struct debug *debug, unsigned vcpu); /* NULL: failed */

@@ -23,9 +23,8 @@ static void disarm(struct debug *debug, unsigned vcpu)
 {
     struct debug_vcpu *v = &debug->vcpus[vcpu];
 
-    if (v->armed)
-        step_disarm(&debug->step, vcpu);
-    v->armed = v->leaving = false;
+    step_cancel(&debug->step, &v->step, vcpu);
+    v->leaving = false;
 }
 
 static void tell(struct debug *debug)
@@ -220,63 +219,12 @@ static bool hold_interrupts(struct debug *debug, unsigned vcpu)
     return !debug->step_interrupts && regs && regs->activity == RINGSIDE_RUNNING;
 }
 
-static int arm(struct debug *debug, unsigned vcpu)
+static bool is_alone(const struct debug *debug, unsigned vcpu)
 {
-    struct debug_vcpu *v = &debug->vcpus[vcpu];
-    struct step_request request = {.hold_interrupts = true};
-
-    v->leaving = v->action == DEBUG_RUN;
-    if (!v->leaving) {
-        request.hold_interrupts = hold_interrupts(debug, vcpu);
-        request.begin = v->begin;
-        request.end = v->end;
-    }
-    int error = step_arm(&debug->step, vcpu, &request);
-    v->armed = !error;
-    return error;
-}
-
-enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
-{
-    struct debug_vcpu *v = &debug->vcpus[vcpu];
-
-    if (v->action == DEBUG_STAY)
-        return park(debug, vcpu);
-    if (v->armed && v->action == DEBUG_RUN && !v->leaving)
-        disarm(debug, vcpu); /* the debugger left in the middle of a step */
-    if (!v->armed && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu))) &&
-        arm(debug, vcpu)) {
-        stop(debug, vcpu, DEBUG_REASON_ERROR);
-        return park(debug, vcpu);
-    }
-    if (v->action == DEBUG_RUN && !v->armed)
-        look(v, false);
-    if (!v->armed)
-        v->shown = false;
-    v->parked = v->fresh = v->cached = false;
-    return RINGSIDE_RUN;
-}
-
-/* An armed step is done: of a range, of one instruction, or off a breakpoint. */
-static void stepped(struct debug *debug, unsigned vcpu)
-{
-    struct debug_vcpu *v = &debug->vcpus[vcpu];
-    enum debug_reason reason;
-
-    if (!v->armed)
-        return;
-    disarm(debug, vcpu);
-    v->shown = false;
-    if (v->action == DEBUG_RUN)
-        return;
-    const struct ringside_regs *regs = debug_regs(debug, vcpu);
-    if (v->action == DEBUG_STEP && regs && regs->rip >= v->begin && regs->rip < v->end) {
-        /* The next entry arms again, and would pass over a breakpoint. */
-        if (debug_breakpoint_at(debug, vcpu, &reason))
-            stop(debug, vcpu, reason);
-        return;
-    }
-    stop(debug, vcpu, DEBUG_REASON_STEP);
+    for (unsigned i = 0; i < debug->vcpu_count && is_threaded(debug); i++)
+        if (i != vcpu && !debug->vcpus[i].parked)
+            return false;
+    return true;
 }
 
 static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit)
@@ -292,23 +240,126 @@ static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_
     debug_stop_all(debug, vcpu, &event);
 }
 
-void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit)
+static void breakpoint_hit(struct debug *debug, unsigned vcpu)
 {
     enum debug_reason reason;
 
+    if (debug_breakpoint_at(debug, vcpu, &reason))
+        stop(debug, vcpu, reason);
+}
+
+/* One step is done: of a range, the last one, or off a breakpoint. */
+static void stepped(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+    const struct ringside_regs *regs;
+
+    if (v->action != DEBUG_STEP)
+        return;
+    regs = debug_regs(debug, vcpu);
+    if (regs && regs->rip >= v->begin && regs->rip < v->end)
+        breakpoint_hit(debug, vcpu); /* the next step would pass over it */
+    else
+        stop(debug, vcpu, DEBUG_REASON_STEP);
+}
+
+static void step_over(struct debug *debug, unsigned vcpu, enum step_outcome outcome,
+                      const struct ringside_exit *exit)
+{
+    debug->vcpus[vcpu].cached = debug->vcpus[vcpu].leaving = false;
+    if (outcome != STEP_NOT_OURS)
+        debug->vcpus[vcpu].shown = false;
+    switch (outcome) {
+    case STEP_ENTER:
+    case STEP_AGAIN:
+    case STEP_NOT_OURS: break;
+    case STEP_DONE: stepped(debug, vcpu); break;
+    case STEP_WATCH: watch_hit(debug, vcpu, exit); break;
+    case STEP_BREAKPOINT: breakpoint_hit(debug, vcpu); break;
+    case STEP_SHUTDOWN: stop(debug, vcpu, DEBUG_REASON_SHUTDOWN); break;
+    case STEP_FAILED: stop(debug, vcpu, DEBUG_REASON_ERROR); break;
+    }
+}
+
+/* Begins the step that is due; STEP_ENTER if it takes an entry. */
+static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct ringside_exit *exit)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+    struct step_request request = {.hold_interrupts = true, .alone = is_alone(debug, vcpu)};
+
+    v->leaving = v->action == DEBUG_RUN;
+    if (!v->leaving) {
+        request.hold_interrupts = hold_interrupts(debug, vcpu);
+        request.begin = v->begin;
+        request.end = v->end;
+    }
+    debug->step.code_watches = debug->code_watches + debug->pending;
+    return step_begin(&debug->step, &v->step, vcpu, &request, exit);
+}
+
+enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+    enum step_outcome outcome = STEP_ENTER;
+    struct ringside_exit exit;
+
+    if (v->action == DEBUG_STAY)
+        return park(debug, vcpu);
+    if (v->step.way && v->action == DEBUG_RUN && !v->leaving)
+        disarm(debug, vcpu); /* the debugger left in the middle of a step */
+    if (!v->step.way && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu))))
+        outcome = begin_step(debug, vcpu, &exit);
+    else if (v->action == DEBUG_RUN && !v->step.way)
+        look(v, false);
+    if (!v->step.way)
+        v->shown = false;
+    v->parked = v->fresh = v->cached = false;
+    if (outcome == STEP_ENTER)
+        return RINGSIDE_RUN;
+    step_over(debug, vcpu, outcome, &exit);
+    return v->action == DEBUG_STAY ? park(debug, vcpu) : RINGSIDE_AGAIN;
+}
+
+static bool site_at(void *owner, uint64_t gpa)
+{
+    return debug_table_find(&((struct debug *)owner)->sites, gpa) != NULL;
+}
+
+static bool code_watch_at(void *owner, uint64_t linear)
+{
+    const struct debug *debug = owner;
+
+    return debug_table_find(&debug->breakpoints, linear) ||
+           debug_watch_find(debug, RINGSIDE_WATCH_EXEC, linear, 1);
+}
+
+void debug_hook_steps(struct debug *debug)
+{
+    debug->step.owner = debug;
+    debug->step.breakpoint = site_at;
+    debug->step.code_watch = code_watch_at;
+}
+
+void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit)
+{
+    struct step_state *state = &debug->vcpus[vcpu].step;
+
+    if (state->way) {
+        enum step_outcome outcome = step_end(&debug->step, state, vcpu, exit);
+        if (outcome == STEP_ENTER)
+            return;
+        step_over(debug, vcpu, outcome, exit);
+        if (outcome != STEP_NOT_OURS)
+            return;
+    }
     if (!debug->attached)
-        return; /* debug_enter disarms */
+        return;
     switch (exit->reason) {
-    case RINGSIDE_EXIT_OTHER:
-    case RINGSIDE_EXIT_HALT: break;
-    case RINGSIDE_EXIT_STEP: stepped(debug, vcpu); break;
-    case RINGSIDE_EXIT_BREAKPOINT:
-        if (debug_breakpoint_at(debug, vcpu, &reason))
-            stop(debug, vcpu, reason);
-        break;
+    case RINGSIDE_EXIT_BREAKPOINT: breakpoint_hit(debug, vcpu); break;
     case RINGSIDE_EXIT_WATCH: watch_hit(debug, vcpu, exit); break;
     case RINGSIDE_EXIT_SHUTDOWN: stop(debug, vcpu, DEBUG_REASON_SHUTDOWN); break;
     case RINGSIDE_EXIT_ERROR: stop(debug, vcpu, DEBUG_REASON_ERROR); break;
+    default: break;
     }
     if (debug->vcpus[vcpu].action != DEBUG_STAY)
         debug->vcpus[vcpu].cached = false; /* it goes on */

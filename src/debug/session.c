@@ -11,7 +11,7 @@ static size_t vcpus_size(unsigned vcpus)
 
 size_t debug_size(unsigned vcpus)
 {
-    return vcpus_size(vcpus) +
+    return vcpus_size(vcpus) + step_size() +
            debug_table_size(DEBUG_BREAKPOINTS_MAX, sizeof(struct debug_breakpoint)) +
            debug_table_size(DEBUG_BREAKPOINTS_MAX, sizeof(struct debug_site)) +
            debug_table_size(DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch));
@@ -45,7 +45,9 @@ int debug_init(struct debug *debug, void *memory, const struct ringside_config *
     at += debug_table_size(DEBUG_BREAKPOINTS_MAX, sizeof(struct debug_site));
     debug_table_init(&debug->watches, at, DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch));
 
-    step_init(&debug->step, target, config->ctx, config->step_ways);
+    at += debug_table_size(DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch));
+    step_init(&debug->step, at, config);
+    debug_hook_steps(debug);
     for (unsigned i = 0; i < debug->vcpu_count; i++)
         debug->vcpus[i].action = DEBUG_RUN;
     if (config->hold_at_start) {

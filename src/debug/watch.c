@@ -36,6 +36,11 @@ int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t
     if (!watch)
         return RINGSIDE_ENOSPC;
     int error = debug->target->watch->insert(debug->ctx, kind, address, length);
+    if (!error && kind != RINGSIDE_WATCH_EXEC) {
+        error = step_watch_add(&debug->step, kind, address, length);
+        if (error)
+            debug->target->watch->remove(debug->ctx, kind, address, length);
+    }
     if (error) {
         debug_table_remove(&debug->watches, watch);
         return error;
@@ -43,6 +48,8 @@ int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t
     watch->kind = kind;
     watch->address = address;
     watch->length = length;
+    if (kind == RINGSIDE_WATCH_EXEC)
+        debug->code_watches++;
     return RINGSIDE_OK;
 }
 
@@ -51,6 +58,10 @@ static int clear(struct debug *debug, struct debug_watch *watch)
     int error =
         debug->target->watch->remove(debug->ctx, watch->kind, watch->address, watch->length);
 
+    if (watch->kind == RINGSIDE_WATCH_EXEC)
+        debug->code_watches--;
+    else
+        step_watch_remove(&debug->step, watch->kind, watch->address, watch->length);
     debug_table_remove(&debug->watches, watch);
     return error;
 }

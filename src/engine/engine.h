@@ -17,6 +17,7 @@ enum soft_vendor { SOFT_INTEL, SOFT_AMD };
 struct soft_config {
     struct vm_config vm;
     enum soft_vendor vendor;
+    bool no_shadow_step; /* AMD: the interrupt shadow lets nothing through, as on some hosts */
     void *ctx; /* for the two callbacks */
     void (*serial_out)(void *ctx, uint8_t byte);
     void (*ended)(void *ctx, int what,

@@ -18,7 +18,7 @@ static bool has_msrs(const struct ringside *rs)
 
 static bool has_steps(const struct ringside *rs)
 {
-    return rs->debug.step.offered != 0;
+    return step_chosen(&rs->debug.step) != 0;
 }
 
 static const struct command {

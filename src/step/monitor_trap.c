@@ -2,22 +2,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "step/internal.h"
 
-/* Instructions an engine may run on in a range before it looks outside again. */
-enum { RANGE_BUDGET = 1 << 20 };
+/*
+ * Nothing of the guest is borrowed (Intel SDM vol. 3, 26.5.2): the trap comes after an instruction,
+ * after the delivery of an event, and shadows and pending debug exceptions are kept as they are.
+ * Only an instruction that the engine completes in software, and HLT, end without it.
+ */
 
-static int arm(const struct step *step, unsigned vcpu, const struct step_request *request)
+static enum step_outcome begin(struct step *step, struct step_state *state, unsigned vcpu,
+                               const struct step_request *request, struct ringside_regs *regs,
+                               const struct x86_insn *insn)
 {
-    const struct ringside_step_ops *ops = step->target->step;
-
-    if (request->begin < request->end && ops->arm_range)
-        return ops->arm_range(step->ctx, vcpu, RINGSIDE_STEP_MONITOR_TRAP, request->hold_interrupts,
-                              request->begin, request->end, RANGE_BUDGET);
-    return ops->arm(step->ctx, vcpu, RINGSIDE_STEP_MONITOR_TRAP, request->hold_interrupts);
+    (void)regs, (void)insn;
+    return step_arm(step, state, vcpu, RINGSIDE_STEP_MONITOR_TRAP, request->hold_interrupts);
 }
 
-static void disarm(const struct step *step, unsigned vcpu)
+static enum step_outcome end(struct step *step, struct step_state *state, unsigned vcpu,
+                             const struct ringside_exit *exit)
 {
-    step->target->step->disarm(step->ctx, vcpu);
+    (void)step, (void)state, (void)vcpu;
+    switch (exit->reason) {
+    case RINGSIDE_EXIT_MONITOR_TRAP:
+    case RINGSIDE_EXIT_EMULATED:
+    case RINGSIDE_EXIT_HALT: return STEP_DONE;
+    case RINGSIDE_EXIT_OTHER: return STEP_ENTER;
+    default: return STEP_NOT_OURS;
+    }
 }
 
-const struct step_method step_monitor_trap = {RINGSIDE_STEP_MONITOR_TRAP, arm, disarm};
+const struct step_method step_monitor_trap = {RINGSIDE_STEP_MONITOR_TRAP, begin, end, NULL};

@@ -66,23 +66,15 @@ static unsigned probe(void *ctx, unsigned vcpu)
     return RINGSIDE_STEP_MONITOR_TRAP;
 }
 
-static int arm_range(void *ctx, unsigned vcpu, unsigned way, bool hold, uint64_t begin,
-                     uint64_t end, uint64_t budget)
+static int arm(void *ctx, unsigned vcpu, unsigned way, bool hold)
 {
     struct fake *fake = ctx;
 
-    if (way != RINGSIDE_STEP_MONITOR_TRAP || !budget)
+    if (way != RINGSIDE_STEP_MONITOR_TRAP)
         return RINGSIDE_ENOTSUP;
     fake->step[vcpu].armed = true;
     fake->step[vcpu].hold = hold;
-    fake->step[vcpu].begin = begin;
-    fake->step[vcpu].end = end;
     return RINGSIDE_OK;
-}
-
-static int arm(void *ctx, unsigned vcpu, unsigned way, bool hold)
-{
-    return arm_range(ctx, vcpu, way, hold, 0, 0, 1);
 }
 
 static void disarm(void *ctx, unsigned vcpu)
@@ -198,7 +190,7 @@ static void power_off(void *ctx)
     ((struct fake *)ctx)->power_offs++;
 }
 
-static const struct ringside_step_ops step_ops = {probe, arm, disarm, arm_range};
+static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint};
 static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
@@ -227,6 +219,7 @@ void fake_init(struct fake *fake)
         .ctx = fake,
         .stop_on_attach = true,
         .resume_on_detach = true,
+        .step_ways = RINGSIDE_STEP_MONITOR_TRAP, /* its memory holds no code */
         .version = "0.0-test",
     };
     fake->breakpoint_limit = fake->watch_limit = FAKE_SETS;

@@ -27,7 +27,6 @@ struct fake {
     struct ringside_fpu fpu[FAKE_VCPUS];
     struct {
         bool armed, hold;
-        uint64_t begin, end;
     } step[FAKE_VCPUS];
     uint64_t breakpoints[FAKE_SETS];
     unsigned breakpoint_count, breakpoint_limit;

@@ -174,7 +174,7 @@ static enum ringside_exit_reason run_guest(unsigned vcpu)
             return RINGSIDE_EXIT_BREAKPOINT;
         execute(vcpu);
         if (armed)
-            return RINGSIDE_EXIT_STEP;
+            return RINGSIDE_EXIT_MONITOR_TRAP;
     }
     return RINGSIDE_EXIT_OTHER;
 }
@@ -334,6 +334,7 @@ static void interrupts_stop_all(void)
 int main(void)
 {
     const struct ringside_config config = {
+        .step_ways = RINGSIDE_STEP_MONITOR_TRAP,
         .target = &target,
         .port = &port,
         .stop_on_attach = true,

@@ -202,7 +202,7 @@ static void do_exit(struct runner *r, unsigned vcpu, const char *reason, const c
 {
     static const char *const reasons[] = {
         [RINGSIDE_EXIT_OTHER] = "other",
-        [RINGSIDE_EXIT_STEP] = "step",
+        [RINGSIDE_EXIT_MONITOR_TRAP] = "step",
         [RINGSIDE_EXIT_BREAKPOINT] = "breakpoint",
         [RINGSIDE_EXIT_WATCH] = "watch",
         [RINGSIDE_EXIT_HALT] = "halt",
@@ -219,7 +219,7 @@ static void do_exit(struct runner *r, unsigned vcpu, const char *reason, const c
     unsigned i, k;
 
     for (i = 0; strcmp(reasons[i], reason) != 0; i++)
-        if (reasons[i] == reasons[RINGSIDE_EXIT_ERROR])
+        if (reasons[i] == reasons[RINGSIDE_EXIT_MONITOR_TRAP])
             fail(r, "no such exit", reason);
     exit.reason = (enum ringside_exit_reason)i;
     for (k = 0; *kind && strcmp(kinds[k], kind) != 0; k++)
@@ -241,12 +241,7 @@ static void set_option(struct runner *r, const char *name)
         fake->config.resume_on_detach = false;
     else if (strcmp(name, "no-step") == 0)
         fake->target.step = NULL;
-    else if (strcmp(name, "no-range") == 0) {
-        static struct ringside_step_ops step;
-        step = *fake->target.step;
-        step.arm_range = NULL;
-        fake->target.step = &step;
-    } else if (strcmp(name, "no-breakpoint") == 0)
+    else if (strcmp(name, "no-breakpoint") == 0)
         fake->target.breakpoint = NULL;
     else if (strcmp(name, "no-watch") == 0)
         fake->target.watch = NULL;
@@ -312,10 +307,6 @@ static void check_state(struct runner *r, const char *what, uint64_t at, uint64_
         value = fake->step[at].armed;
     else if (strcmp(what, "hold") == 0)
         value = fake->step[at].hold;
-    else if (strcmp(what, "begin") == 0)
-        value = fake->step[at].begin;
-    else if (strcmp(what, "end") == 0)
-        value = fake->step[at].end;
     else
         fail(r, "no such state", what);
     check(r, value, wanted, what);

@@ -262,7 +262,7 @@ static void breakpoints_stop_before(void **state)
         assert_int_equal(rs.last_vcpu, 0);
         assert_int_equal(rip_of(soft, 0), place);
         assert_int_equal(count_of(soft, 0), i);
-        rs.stop_at = RINGSIDE_EXIT_STEP; /* off it, by a step */
+        rs.stop_at = RINGSIDE_EXIT_MONITOR_TRAP; /* off it, by a step */
         target->step->arm(soft, 0, RINGSIDE_STEP_MONITOR_TRAP, true);
         run_to_stop(soft, &rs);
         assert_int_equal(count_of(soft, 0), i + 1);
@@ -328,37 +328,6 @@ static void data_watches_tell_the_address(void **state)
     release(&rs);
     run_to(soft, RUN, RUN);
     assert_int_equal(soft_hash(soft), hash_of_run(RUN));
-    soft_free(soft);
-}
-
-static void ranges_run_inside_the_engine(void **state)
-{
-    struct console console;
-    struct ringside rs = {.attached = true, .stop_at = RINGSIDE_EXIT_BREAKPOINT};
-    struct soft *soft = start(&console);
-    const struct ringside_target *target = soft_target();
-    uint64_t round = BASE + (uint64_t)(soft_guest_round - soft_guest);
-
-    (void)state;
-    soft_set_server(soft, &rs);
-    target->breakpoint->insert(soft, round);
-    run_to_stop(soft, &rs);
-    target->breakpoint->remove(soft, round);
-    rs.stop_at = RINGSIDE_EXIT_STEP;
-    /* Interrupts held: it leaves the range by the jump that is no more taken. */
-    uint64_t end = BASE + (uint64_t)(soft_guest_store - soft_guest) + 20;
-    target->step->arm_range(soft, 0, RINGSIDE_STEP_MONITOR_TRAP, true, round, end, UINT64_MAX);
-    run_to_stop(soft, &rs);
-    assert_int_equal(count_of(soft, 0), 0x40);
-    assert_true(rip_of(soft, 0) >= end);
-    /* A budget ends it as well. */
-    uint64_t before = soft_instructions(soft);
-    target->step->arm_range(soft, 0, RINGSIDE_STEP_MONITOR_TRAP, true, 0, UINT64_MAX, 100);
-    rs.hold[1] = true;
-    uint64_t idle;
-    rs.hold[0] = false;
-    assert_int_equal(soft_run(soft, RUN, true, &idle), SOFT_PARKED);
-    assert_int_equal(soft_instructions(soft) - before, 100);
     soft_free(soft);
 }
 
@@ -459,7 +428,6 @@ int main(void)
         cmocka_unit_test(breakpoints_stop_before),
         cmocka_unit_test(code_watches_stop_at_their_address_only),
         cmocka_unit_test(data_watches_tell_the_address),
-        cmocka_unit_test(ranges_run_inside_the_engine),
         cmocka_unit_test(a_triple_fault_resets_or_stops),
         cmocka_unit_test(sleep_takes_its_time),
         cmocka_unit_test(debugger_memory_has_edges),

@@ -20,6 +20,7 @@ static int read_memory(void *ctx, struct cpu *cpu, uint64_t gpa, unsigned size, 
 {
     struct soft *soft = ctx;
 
+    soft->touched = true;
     *value = vm_mmio_read(soft->vm, index_of(cpu), gpa, size);
     return CPU_NEXT;
 }
@@ -28,6 +29,7 @@ static int write_memory(void *ctx, struct cpu *cpu, uint64_t gpa, unsigned size,
 {
     struct soft *soft = ctx;
 
+    soft->touched = true;
     vm_mmio_write(soft->vm, index_of(cpu), gpa, size, value);
     return CPU_NEXT;
 }
@@ -36,6 +38,7 @@ static int in(void *ctx, struct cpu *cpu, uint16_t port, unsigned size, uint32_t
 {
     struct soft *soft = ctx;
 
+    soft->touched = true;
     *value = vm_port_read(soft->vm, index_of(cpu), port, size);
     return CPU_NEXT;
 }
@@ -44,6 +47,7 @@ static int out(void *ctx, struct cpu *cpu, uint16_t port, unsigned size, uint32_
 {
     struct soft *soft = ctx;
 
+    soft->touched = true;
     vm_port_write(soft->vm, index_of(cpu), port, size, value);
     return CPU_NEXT;
 }
@@ -59,6 +63,7 @@ static int read_msr(void *ctx, struct cpu *cpu, uint32_t msr, uint64_t *value)
 {
     struct soft *soft = ctx;
 
+    soft->touched = true;
     return vm_apic_rdmsr(soft->vm, index_of(cpu), msr, value) ? CPU_NEXT : general_protection(cpu);
 }
 
@@ -66,6 +71,7 @@ static int write_msr(void *ctx, struct cpu *cpu, uint32_t msr, uint64_t value)
 {
     struct soft *soft = ctx;
 
+    soft->touched = true;
     vm_apic_set_tsc(soft->vm, index_of(cpu), SOFT_TSC_HZ, cpu->tsc_offset);
     return vm_apic_wrmsr(soft->vm, index_of(cpu), msr, value) ? CPU_NEXT : general_protection(cpu);
 }

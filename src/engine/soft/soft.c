@@ -245,9 +245,15 @@ static bool can_run(const struct cpu *cpu)
     }
 }
 
+/* May it run, as far as the debugger is concerned?  The server may have run it itself instead. */
 static bool may_enter(struct soft *soft, unsigned index)
 {
-    return !soft->server || ringside_vcpu_enter(soft->server, index) == RINGSIDE_RUN;
+    enum ringside_verdict verdict =
+        soft->server ? ringside_vcpu_enter(soft->server, index) : RINGSIDE_RUN;
+
+    if (verdict == RINGSIDE_AGAIN)
+        soft->served = true;
+    return verdict == RINGSIDE_RUN;
 }
 
 static void tell_exit(struct soft *soft, unsigned index, const struct ringside_exit *exit)
@@ -319,6 +325,7 @@ static void run_turn(struct soft *soft, unsigned index, uint64_t limit, struct r
     case CPU_EXIT_BREAKPOINT: at_breakpoint(soft, index, exit); break;
     case CPU_EXIT_WATCH: soft_watch_exit(cpu, exit); break;
     case CPU_EXIT_SHUTDOWN: break; /* told when its turn comes again */
+    case CPU_EXIT_INTERCEPT:
     case CPU_EXIT_DECLINED: exit->reason = RINGSIDE_EXIT_ERROR; break;
     }
 }
@@ -346,7 +353,7 @@ static void take_turn(struct soft *soft, unsigned index, uint64_t until)
     soft->poked = false;
     soft->running = cpu;
     soft->run_end = until;
-    if (soft->vcpu[index].step)
+    if (soft->vcpu[index].way)
         soft_step_turn(soft, index, until - cpu->idle, &exit);
     else
         run_turn(soft, index, until - cpu->idle, &exit);
@@ -384,16 +391,22 @@ enum soft_state soft_run(struct soft *soft, uint64_t instructions, bool skip_idl
         vm_tick(soft->vm, soft->time * SOFT_INSN_NS);
         if (!instructions)
             return SOFT_BUSY;
+        uint64_t before = soft->instructions;
+        soft->served = false;
         int index = next_turn(soft);
         if (index < 0) {
-            if (!someone_sleeps(soft))
+            bool sleeping = someone_sleeps(soft);
+            if (soft->served) {
+                instructions -= first_of(instructions, soft->instructions - before + 1);
+                continue;
+            }
+            if (!sleeping)
                 return SOFT_PARKED;
             if (!pass_the_time(soft, skip_idle, idle_ns))
                 return SOFT_IDLE;
             instructions--; /* a timer that wakes nobody must not keep the caller waiting */
             continue;
         }
-        uint64_t before = soft->instructions;
         uint64_t until = first_of(soft->turn_end, clock_of(vm_deadline(soft->vm)));
         until = first_of(until, soft->time + first_of(instructions, SOFT_TURN));
         take_turn(soft, (unsigned)index, until);

@@ -17,9 +17,6 @@ enum { SOFT_INSN_NS = 10, SOFT_TSC_HZ = 1000000000, SOFT_TSC_PER_INSN = 10 };
 /* The longest turn of a vCPU while others could run, in instruction times. */
 enum { SOFT_TURN = 10000 };
 
-/* What an armed step still has to do. */
-enum soft_step { SOFT_STEP_NONE, SOFT_STEP_ONE, SOFT_STEP_RANGE };
-
 struct soft_vcpu {
     struct cpu *cpu;
 
@@ -27,12 +24,10 @@ struct soft_vcpu {
     bool init_pending, sipi_pending;
     uint8_t sipi_vector;
 
-    /* The debugger's; see target.c. */
-    enum soft_step step;
+    /* An armed step; see step.c. */
+    unsigned way; /* enum ringside_step_way; 0: none */
     bool hold_interrupts;
-    bool step_begun;     /* the first instruction of a range, which passes a breakpoint, is done */
-    uint64_t begin, end; /* SOFT_STEP_RANGE: while begin <= RIP < end */
-    uint64_t budget;     /* and at most so many instructions more */
+    bool passes; /* the first instruction, which does not meet a breakpoint, is still to come */
 };
 
 struct soft {
@@ -51,7 +46,9 @@ struct soft {
     struct cpu *running; /* NULL between turns */
     unsigned running_index;
     uint64_t run_end; /* when the running vCPU comes out at the latest */
+    bool touched;     /* the running vCPU used a device, a port or an MSR of one */
     bool poked;       /* cpu->yield was set for the engine's own reasons: no PAUSE */
+    bool served;      /* the server executed instructions of a vCPU itself */
     bool ended;
 
     struct soft_set breakpoints;       /* guest-physical */
@@ -67,8 +64,9 @@ extern const struct cpu_bus soft_bus; /* bus.c; ctx is the struct soft */
 uint64_t soft_clock(const struct soft *soft); /* instruction times, exact while a vCPU runs */
 void soft_poke(struct soft *soft);            /* the running vCPU comes out after its instruction */
 
-/* step.c: one turn of a vCPU with an armed step; what came of it. */
-bool soft_step_turn(struct soft *soft, unsigned index, uint64_t limit, struct ringside_exit *exit);
+extern const struct ringside_step_ops soft_step_ops; /* step.c; ctx is the struct soft */
+/* One turn of a vCPU with an armed step, up to `limit` of its count. */
+void soft_step_turn(struct soft *soft, unsigned index, uint64_t limit, struct ringside_exit *exit);
 
 /* target.c: does a breakpoint of ours really stand at the vCPU's RIP? *exit says which kind. */
 bool soft_breakpoint_hit(struct soft *soft, unsigned index, struct ringside_exit *exit);

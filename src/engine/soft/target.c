@@ -127,45 +127,29 @@ static void kick(void *ctx, unsigned vcpu)
     (void)ctx, (void)vcpu;
 }
 
-/* --- Steps ----------------------------------------------------------------------------------- */
+/* --- Instructions that the server executes itself --------------------------------------------- */
 
-/* This engine's CPU stops after exactly one instruction or delivery: what a monitor trap does. */
-static unsigned probe_step(void *ctx, unsigned vcpu)
+static bool is_memory(void *ctx, uint64_t gpa)
 {
-    (void)ctx, (void)vcpu;
-    return RINGSIDE_STEP_MONITOR_TRAP;
+    return vm_ram(((struct soft *)ctx)->vm, gpa & ~(uint64_t)(PAGE - 1), PAGE);
 }
 
-static int arm(void *ctx, unsigned index, unsigned way, bool hold_interrupts)
+/* What is decoded has to be told of a write. */
+static uint8_t *direct_page(void *ctx, uint64_t gpa, bool *writable)
 {
-    struct soft_vcpu *vcpu = &((struct soft *)ctx)->vcpu[index];
+    struct soft *soft = ctx;
 
-    if (way != RINGSIDE_STEP_MONITOR_TRAP)
-        return RINGSIDE_ENOTSUP;
-    vcpu->step = SOFT_STEP_ONE;
-    vcpu->hold_interrupts = hold_interrupts;
-    vcpu->step_begun = false;
-    return RINGSIDE_OK;
+    *writable = !cpu_code_has_page(soft->code, gpa);
+    return vm_ram(soft->vm, gpa, PAGE);
 }
 
-static int arm_range(void *ctx, unsigned index, unsigned way, bool hold_interrupts, uint64_t begin,
-                     uint64_t end, uint64_t budget)
+static void executed(void *ctx, unsigned vcpu, uint64_t n)
 {
-    struct soft_vcpu *vcpu = &((struct soft *)ctx)->vcpu[index];
-    int error = arm(ctx, index, way, hold_interrupts);
+    struct soft *soft = ctx;
 
-    if (error)
-        return error;
-    vcpu->step = SOFT_STEP_RANGE;
-    vcpu->begin = begin;
-    vcpu->end = end;
-    vcpu->budget = budget;
-    return RINGSIDE_OK;
-}
-
-static void disarm(void *ctx, unsigned vcpu)
-{
-    ((struct soft *)ctx)->vcpu[vcpu].step = SOFT_STEP_NONE;
+    soft->vcpu[vcpu].cpu->count += n;
+    soft->instructions += n;
+    soft->time += n;
 }
 
 /* --- Breakpoints ----------------------------------------------------------------------------- */
@@ -383,7 +367,7 @@ static void power_off(void *ctx)
     end_machine(ctx, VM_POWER_OFF);
 }
 
-static const struct ringside_step_ops step_ops = {probe_step, arm, disarm, arm_range};
+static const struct ringside_direct_ops direct_ops = {is_memory, direct_page, executed};
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint};
 static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
@@ -397,7 +381,8 @@ static const struct ringside_target target = {
     .read_memory = read_memory,
     .write_memory = write_memory,
     .kick = kick,
-    .step = &step_ops,
+    .step = &soft_step_ops,
+    .direct = &direct_ops,
     .breakpoint = &breakpoint_ops,
     .watch = &watch_ops,
     .fpu = &fpu_ops,

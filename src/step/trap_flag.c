@@ -1,0 +1,210 @@
+/* Steps by RFLAGS.TF with #DB intercepted, and all that keeps the guest from seeing it. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "step/internal.h"
+#include "x86/regs.h"
+
+/*
+ * The processor sets no trap flag for us alone: we borrow the guest's (Intel SDM vol. 3, 17.3.1.4;
+ * AMD APM vol. 2, 13.1.4).  What would show or lose it, by class of instruction:
+ *
+ *   PUSHF               writes it: the image in memory is mended
+ *   POPF, IRET          load another one: that is the guest's own from then on
+ *   SYSCALL             copies it to R11: mended; SFMASK may clear it and with it the trap: SFMASK
+ *                       lends its TF bit as well
+ *   SYSRET              loads it from R11: R11 lends its bit as well
+ *   INT n, INTO, INT1,  write it into a frame and run the handler through: the server's own CPU
+ *   INT3, events        executes them, up to the handler's first instruction; faults are
+ * intercepted and delivered by it likewise MOV SS, POP SS      hold the trap for one instruction:
+ * the server's CPU again HLT                 would wake: likewise; MOV DR, as DR6 is not the
+ * guest's meanwhile DEBUGCTL.BTF        makes it a trap per branch: off meanwhile #DB sets DR6.BS
+ * on some processors: put back
+ */
+
+enum { TF = X86_FLAG_TF };
+
+static bool loads_ss(const struct x86_insn *insn)
+{
+    return (insn->op == X86_MOV_SEG || insn->op == X86_POP_SEG) &&
+           insn->operand[0].kind == X86_SEG && insn->operand[0].reg == RINGSIDE_SS;
+}
+
+static bool is_delicate(const struct x86_insn *insn)
+{
+    switch (insn->op) {
+    case X86_INT:
+    case X86_INT1:
+    case X86_INT3:
+    case X86_INTO:
+    case X86_HLT:
+    case X86_LSS:
+    case X86_MOV_DR: return true;
+    default: return loads_ss(insn);
+    }
+}
+
+/* Where PUSHF will put its image. */
+static void find_image(struct step_state *state, const struct ringside_regs *regs,
+                       const struct x86_insn *insn)
+{
+    uint64_t sp = regs->gpr[RINGSIDE_RSP] - insn->opsize;
+    const struct ringside_segment *ss = &regs->seg[RINGSIDE_SS];
+
+    state->image_size = insn->opsize;
+    if (insn->width == X86_CODE64)
+        state->image = sp;
+    else if (ss->access & X86_SEG_DB)
+        state->image = (uint32_t)(ss->base + (uint32_t)sp);
+    else
+        state->image = (uint32_t)(ss->base + (uint16_t)sp);
+}
+
+static void borrow(struct step_state *state, struct ringside_regs *regs,
+                   const struct x86_insn *insn)
+{
+    state->guest_tf = regs->rflags & TF;
+    state->sfmask = regs->sfmask;
+    state->debugctl = regs->debugctl;
+    state->dr6 = regs->dr6;
+    state->r11 = regs->gpr[RINGSIDE_R11];
+    if (insn->op == X86_PUSHF)
+        find_image(state, regs, insn);
+    if (insn->op == X86_SYSCALL)
+        regs->sfmask &= ~(uint64_t)TF;
+    if (insn->op == X86_SYSRET)
+        regs->gpr[RINGSIDE_R11] |= TF;
+    regs->rflags |= TF;
+    regs->debugctl &= ~(uint64_t)X86_DEBUGCTL_BTF;
+}
+
+static enum step_outcome begin(struct step *step, struct step_state *state, unsigned vcpu,
+                               const struct step_request *request, struct ringside_regs *regs,
+                               const struct x86_insn *insn)
+{
+    bool sleeps = regs->activity != RINGSIDE_RUNNING;
+    struct ringside_exit unused;
+    enum step_outcome outcome;
+
+    if ((is_delicate(insn) || regs->pending_debug) &&
+        step_emulate(step, vcpu, &(struct step_request){.hold_interrupts = true}, 1, &outcome,
+                     &unused))
+        return outcome;
+    if (!sleeps) {
+        borrow(state, regs, insn);
+        if (step->target->write_regs(step->ctx, vcpu, regs))
+            return STEP_FAILED;
+    }
+    outcome = step_arm(step, state, vcpu, RINGSIDE_STEP_TRAP_FLAG, request->hold_interrupts);
+    if (outcome == STEP_FAILED)
+        state->way = 0;
+    return outcome;
+}
+
+/* Take back what was lent.  completed: the instruction has run. */
+static void give_back(const struct step_state *state, struct ringside_regs *regs, bool completed)
+{
+    uint64_t tf = state->guest_tf ? TF : 0;
+
+    if (completed && (state->op == X86_POPF || state->op == X86_IRET)) {
+        tf = regs->rflags & TF;
+    } else if (completed && state->op == X86_SYSCALL) {
+        regs->gpr[RINGSIDE_R11] = (regs->gpr[RINGSIDE_R11] & ~(uint64_t)TF) | tf;
+        tf &= ~state->sfmask;
+    } else if (state->op == X86_SYSRET) {
+        if (completed)
+            tf = state->r11 & TF;
+        regs->gpr[RINGSIDE_R11] = state->r11;
+    }
+    regs->rflags = (regs->rflags & ~(uint64_t)TF) | tf;
+    if (state->op == X86_SYSCALL)
+        regs->sfmask = state->sfmask;
+    if (state->debugctl & X86_DEBUGCTL_BTF && state->op != X86_WRMSR)
+        regs->debugctl |= X86_DEBUGCTL_BTF;
+    regs->dr6 = state->dr6;
+    if (!state->guest_tf)
+        regs->pending_debug &= ~(uint64_t)X86_DR6_BS;
+}
+
+static bool mend_image(struct step *step, const struct step_state *state, unsigned vcpu,
+                       const struct ringside_regs *regs)
+{
+    uint16_t flags;
+
+    if (state->op != X86_PUSHF || state->guest_tf)
+        return true;
+    if (!step_read(step, vcpu, regs, state->image, &flags, sizeof flags))
+        return false;
+    flags &= (uint16_t)~TF;
+    return step_write(step, vcpu, regs, state->image, &flags, sizeof flags);
+}
+
+/* Would the guest's own TF trap now?  With BTF, only if a branch was taken (SDM vol. 3, 17.4.3). */
+static bool guest_traps(const struct step_state *state, const struct ringside_regs *regs)
+{
+    if (!state->guest_tf || (state->op == X86_SYSCALL && !(regs->rflags & TF)))
+        return false;
+    return !(state->debugctl & X86_DEBUGCTL_BTF) || regs->rip != state->rip + state->length;
+}
+
+static enum step_outcome trapped(struct step *step, struct step_state *state, unsigned vcpu,
+                                 const struct ringside_exit *exit, struct ringside_regs *regs)
+{
+    uint64_t theirs = exit->dr6 & X86_DR6_B;
+
+    if (!(exit->dr6 & X86_DR6_BS)) {
+        /* A fault of the guest's own: its code breakpoint, or DR7.GD. */
+        const struct step_event event = {
+            .kind = STEP_EXCEPTION, .vector = X86_EXC_DB, .dr6 = exit->dr6};
+
+        give_back(state, regs, false);
+        return step_deliver(step, vcpu, regs, &event);
+    }
+    give_back(state, regs, true);
+    regs->pending_debug |= theirs | (guest_traps(state, regs) ? X86_DR6_BS : 0);
+    if (!mend_image(step, state, vcpu, regs) || step->target->write_regs(step->ctx, vcpu, regs))
+        return STEP_FAILED;
+    return STEP_DONE;
+}
+
+static enum step_outcome end(struct step *step, struct step_state *state, unsigned vcpu,
+                             const struct ringside_exit *exit)
+{
+    struct step_event event = {
+        .kind = STEP_EXCEPTION,
+        .vector = exit->vector,
+        .has_error = exit->has_error,
+        .error = exit->error,
+        .cr2 = exit->cr2,
+    };
+    struct ringside_regs regs;
+
+    switch (exit->reason) {
+    case RINGSIDE_EXIT_OTHER: return STEP_ENTER;
+    case RINGSIDE_EXIT_DEBUG_EXCEPTION:
+    case RINGSIDE_EXIT_EXCEPTION:
+    case RINGSIDE_EXIT_EMULATED:
+    case RINGSIDE_EXIT_HALT: break;
+    default: return STEP_NOT_OURS;
+    }
+    if (step->target->read_regs(step->ctx, vcpu, &regs))
+        return STEP_FAILED;
+    if (exit->reason == RINGSIDE_EXIT_DEBUG_EXCEPTION)
+        return trapped(step, state, vcpu, exit, &regs);
+    if (exit->reason == RINGSIDE_EXIT_EXCEPTION) {
+        give_back(state, &regs, false);
+        return step_deliver(step, vcpu, &regs, &event);
+    }
+    give_back(state, &regs, true);
+    return step->target->write_regs(step->ctx, vcpu, &regs) ? STEP_FAILED : STEP_DONE;
+}
+
+static void cancel(struct step *step, struct step_state *state, unsigned vcpu)
+{
+    struct ringside_regs regs;
+
+    if (step->target->read_regs(step->ctx, vcpu, &regs))
+        return;
+    give_back(state, &regs, false);
+    step->target->write_regs(step->ctx, vcpu, &regs);
+}
+
+const struct step_method step_trap_flag = {RINGSIDE_STEP_TRAP_FLAG, begin, end, cancel};
