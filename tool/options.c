@@ -21,9 +21,10 @@ const char options_help[] =
     "  -m MIB           memory (512)\n"
     "  -c CPUS          number of virtual processors, 1 to 64 (1)\n"
     "  -e ENGINE        auto, soft or kvm (auto; kvm is not there yet)\n"
-    "  --cpu VENDOR     intel or amd: the processor that the guest sees (intel)\n"
-    "  --step WAY       auto or emulate (auto); monitor-trap, interrupt-shadow and trap-flag\n"
-    "                   are not there yet\n"
+    "  --cpu VENDOR     intel or amd: the processor that the guest sees (intel); amd-no-shadow:\n"
+    "                   amd on a host whose interrupt shadow does not step\n"
+    "  --step WAY       how the debugger steps: auto, emulate, monitor-trap (intel),\n"
+    "                   interrupt-shadow (amd) or trap-flag (auto)\n"
     "  -G [w][ADDR:]PORT | -G [w]unix:PATH\n"
     "                   serve a debugger; w holds the guest at its first instruction until one\n"
     "                   attaches and continues it. ADDR is 127.0.0.1 if not given; port 0 takes\n"
@@ -86,12 +87,24 @@ static bool parse_engine(const char *text, struct options *out)
 
 static bool parse_vendor(const char *text, struct options *out)
 {
-    if (strcmp(text, "intel") != 0 && strcmp(text, "amd") != 0) {
-        tool_say("--cpu '%s': the processors are intel and amd", text);
-        return false;
+    static const struct {
+        const char *name;
+        enum soft_vendor vendor;
+        bool no_shadow_step;
+    } processors[] = {
+        {"intel", SOFT_INTEL, false},
+        {"amd", SOFT_AMD, false},
+        {"amd-no-shadow", SOFT_AMD, true},
+    };
+    for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++) {
+        if (strcmp(text, processors[i].name) != 0)
+            continue;
+        out->vendor = processors[i].vendor;
+        out->no_shadow_step = processors[i].no_shadow_step;
+        return true;
     }
-    out->vendor = text[0] == 'i' ? SOFT_INTEL : SOFT_AMD;
-    return true;
+    tool_say("--cpu '%s': the processors are intel, amd and amd-no-shadow", text);
+    return false;
 }
 
 static bool parse_step(const char *text, struct options *out)
@@ -99,25 +112,37 @@ static bool parse_step(const char *text, struct options *out)
     static const struct {
         const char *name;
         unsigned ways;
-        bool there;
     } ways[] = {
-        {"auto", 0, true},
-        {"emulate", RINGSIDE_STEP_EMULATE, true},
-        {"monitor-trap", RINGSIDE_STEP_MONITOR_TRAP, false},
-        {"interrupt-shadow", RINGSIDE_STEP_INTERRUPT_SHADOW, false},
-        {"trap-flag", RINGSIDE_STEP_TRAP_FLAG, false},
+        {"auto", 0},
+        {"emulate", RINGSIDE_STEP_EMULATE},
+        {"monitor-trap", RINGSIDE_STEP_MONITOR_TRAP},
+        {"interrupt-shadow", RINGSIDE_STEP_INTERRUPT_SHADOW},
+        {"trap-flag", RINGSIDE_STEP_TRAP_FLAG},
     };
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         if (strcmp(text, ways[i].name) != 0)
             continue;
-        if (!ways[i].there)
-            tool_say("--step %s: not built yet; use auto or emulate", text);
         out->step_ways = ways[i].ways;
-        return ways[i].there;
+        return true;
     }
     tool_say(
         "--step '%s': the ways are auto, emulate, monitor-trap, interrupt-shadow and trap-flag",
         text);
+    return false;
+}
+
+/* Does the processor have the hardware that the way needs? */
+static bool check_step(const struct options *options)
+{
+    if (options->step_ways == RINGSIDE_STEP_MONITOR_TRAP && options->vendor != SOFT_INTEL)
+        tool_say("--step monitor-trap needs --cpu intel");
+    else if (options->step_ways == RINGSIDE_STEP_INTERRUPT_SHADOW && options->vendor != SOFT_AMD)
+        tool_say("--step interrupt-shadow needs --cpu amd");
+    else if (options->step_ways == RINGSIDE_STEP_INTERRUPT_SHADOW && options->no_shadow_step)
+        tool_say("--step interrupt-shadow: the probe found that it does not step on this host; use "
+                 "--step trap-flag");
+    else
+        return true;
     return false;
 }
 
@@ -235,5 +260,7 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
         tool_say("-k KERNEL is missing: which kernel shall be booted?");
         return OPTIONS_BAD;
     }
+    if (!check_step(out))
+        return OPTIONS_BAD;
     return OPTIONS_RUN;
 }

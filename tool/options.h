@@ -17,7 +17,8 @@ struct options {
     uint64_t ram_bytes;
     unsigned cpus;
     enum soft_vendor vendor;
-    bool engine_named;  /* not left to "auto" */
+    bool engine_named; /* not left to "auto" */
+    bool no_shadow_step;
     unsigned step_ways; /* enum ringside_step_way; 0: all */
     bool debug;         /* -G was given */
     bool hold;          /* at the first instruction, until a debugger says go */

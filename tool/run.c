@@ -125,6 +125,7 @@ static int build_machine(struct run *run)
     const struct soft_config config = {
         .vm = {options->ram_bytes, options->cpus, options->exit_port},
         .vendor = options->vendor,
+        .no_shadow_step = options->no_shadow_step,
         .ctx = run,
         .serial_out = guest_wrote,
         .ended = guest_ended,
@@ -155,6 +156,7 @@ static int serve_debugger(struct run *run)
         .hold_at_start = options->hold,
         .stop_on_attach = true,
         .resume_on_detach = true,
+        .amd = options->vendor == SOFT_AMD,
         .step_ways = options->step_ways,
         .version = RINGSIDE_VERSION,
     };

@@ -57,7 +57,9 @@ done
 refuse 'not built yet' run -k "$hello" -e kvm
 refuse 'engines are' run -k "$hello" -e fast
 refuse 'processors are' run -k "$hello" --cpu arm
-refuse 'not built yet' run -k "$hello" --step trap-flag
+refuse 'needs --cpu intel' run -k "$hello" --cpu amd --step monitor-trap
+refuse 'needs --cpu amd' run -k "$hello" --step interrupt-shadow
+refuse 'does not step' run -k "$hello" --cpu amd-no-shadow --step interrupt-shadow
 refuse 'ways are' run -k "$hello" --step by-step
 for value in '' none: file: unix: tty nonesuch stdio:x; do
     refuse '--serial' run -k "$hello" --serial "$value"
