@@ -148,7 +148,7 @@ static bool write_efer(struct cpu *cpu, uint64_t value)
 /* A write of the counter shows in TSC_ADJUST too, and the other way (SDM vol. 3, 17.17.3). */
 static void shift_tsc(struct cpu *cpu, uint64_t by)
 {
-    cpu->tsc_offset += (int64_t)by;
+    cpu->tsc_offset = (int64_t)((uint64_t)cpu->tsc_offset + by);
     cpu->tsc_adjust += by;
 }
 
