@@ -35,12 +35,11 @@ cpu_handler *cpu_bind_far(const struct x86_insn *insn); /* far.c: far JMP, CALL,
 cpu_handler *
 cpu_bind_segment(const struct x86_insn *insn); /* segment.c: loads, tables, LAR.., bases */
 cpu_handler *cpu_bind_syscall(const struct x86_insn *insn); /* syscall.c */
-cpu_handler *
-cpu_bind_system(const struct x86_insn *insn);           /* system.c: CRs, TLB, HLT, CLI/STI */
-cpu_handler *cpu_bind_msr(const struct x86_insn *insn); /* msr.c, with RDTSC, CPUID, RDRAND */
-cpu_handler *cpu_bind_debug(const struct x86_insn *insn); /* debug.c: MOV DR */
-cpu_handler *cpu_bind_io(const struct x86_insn *insn);  /* io.c: IN, OUT */
-cpu_handler *cpu_bind_x87(const struct x86_insn *insn); /* x87.c */
+cpu_handler *cpu_bind_system(const struct x86_insn *insn);  /* system.c: CRs, TLB, HLT, CLI/STI */
+cpu_handler *cpu_bind_msr(const struct x86_insn *insn);     /* msr.c, with RDTSC, CPUID, RDRAND */
+cpu_handler *cpu_bind_debug(const struct x86_insn *insn);   /* debug.c: MOV DR */
+cpu_handler *cpu_bind_io(const struct x86_insn *insn);      /* io.c: IN, OUT */
+cpu_handler *cpu_bind_x87(const struct x86_insn *insn);     /* x87.c */
 cpu_handler *cpu_bind_state_image(const struct x86_insn *insn); /* xsave.c: FXSAVE, XSAVE, MXCSR */
 cpu_handler *cpu_bind_sse_move(const struct x86_insn *insn);    /* sse_move.c */
 cpu_handler *cpu_bind_sse_float(const struct x86_insn *insn);   /* sse_float.c */
@@ -161,7 +160,6 @@ static inline void cpu_end_block(struct cpu *cpu)
 /* Deliver an event now (events.c): 0 done (rip is the handler's), CPU_STOP after a triple fault,
  * CPU_DECLINE.  Faults on the way become double and triple faults inside. */
 int cpu_deliver(struct cpu *cpu, const struct cpu_event *event);
-
 
 /* --- Ports and debug registers ---------------------------------------------------------------- */
 

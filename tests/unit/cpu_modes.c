@@ -12,7 +12,6 @@
 #include "cpu/internal.h"
 #include "cpu_machine.h"
 #include "x86/paging.h"
-#include "x86/paging.h"
 #include "x86/regs.h"
 
 static struct machine *m;
