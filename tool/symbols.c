@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <gelf.h>
 #include <getopt.h>
 #include <libelf.h>
 #include <stdio.h>
@@ -47,10 +48,10 @@ static void find_sections(struct contents *c, const struct boot_elf *vmlinux, El
     size_t names;
     if (elf && elf_getshdrstrndx(elf, &names) == 0) {
         for (Elf_Scn *scn = NULL; (scn = elf_nextscn(elf, scn));) {
-            Elf64_Shdr *header = elf64_getshdr(scn);
-            if (header && header->sh_flags & SHF_ALLOC)
-                add_section(c, elf_strptr(elf, names, header->sh_name), header->sh_addr,
-                            header->sh_size, header->sh_flags);
+            GElf_Shdr header; /* a copy: in the file it need not be aligned */
+            if (gelf_getshdr(scn, &header) && header.sh_flags & SHF_ALLOC)
+                add_section(c, elf_strptr(elf, names, header.sh_name), header.sh_addr,
+                            header.sh_size, header.sh_flags);
         }
     }
     if (c->sections)
