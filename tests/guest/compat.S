@@ -1,6 +1,6 @@
 /* Compatibility mode: 32- and 16-bit code under a 64-bit kernel, and the ways in and out of it. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 
 /* USER with 32-bit code: the lines between are assembled as such. */

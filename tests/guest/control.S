@@ -3,7 +3,7 @@
  * whose TCG makes few of these checks and dies of it.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 .macro TRY_CR n:req, set:req, clear:req, name:req
     mov %cr\n, %r12

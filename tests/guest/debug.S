@@ -1,6 +1,6 @@
 /* Debug exceptions: TF, breakpoints in DR0..DR3, DR6 and DR7, general detect, ICEBP, RF. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 /* DR7: enable n globally, with kind (0 execute, 1 write, 2 port, 3 access) and LEN code. */
 #define BREAK(n, kind, len) (2 << (2 * (n)) | (kind) << (16 + 4 * (n)) | (len) << (18 + 4 * (n)))

@@ -1,6 +1,6 @@
 /* Every class of exception of 64-bit code, where it points, and double faults. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 .macro SHOW_RF what:req
     mov trap_rflags, %rax

@@ -1,8 +1,8 @@
 /* 32-bit protected mode: gates, rings, segments and their limits, 32-bit and PAE paging. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
-/* Selectors of the GDT below; those up to DATA16 are as in guest.h. */
+/* Selectors of the GDT below; those up to DATA16 are as in guest.inc. */
 #undef TSS
 #define SMALL    0x48 /* data, limit 0xf */
 #define DOWN     0x50 /* data, expand-down, limit 0xffff */

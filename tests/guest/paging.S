@@ -1,6 +1,6 @@
 /* Page faults: every bit of the error code, CR0.WP, SMEP, SMAP, NX, reserved bits, A and D. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 #define TEST_PAGE (%r15)
 #define SMEP (1 << 20)

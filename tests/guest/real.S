@@ -1,6 +1,6 @@
 /* Real mode: vectors, far transfers, 16-bit stacks, limits left over from protected mode. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 /*
  * The code is copied to LOW and runs there with CS = LOW / 16; results go to RESULTS, four bytes

@@ -1,6 +1,6 @@
 /* Crossing rings: interrupt stacks, IST, IRET, call gates, far RET, SYSCALL, conforming code. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 #define EFER  0xc0000080
 #define STAR  0xc0000081

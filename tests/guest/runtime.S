@@ -1,6 +1,6 @@
 /* The runtime of the guests: boot to long mode, descriptor tables, traps, printing, the end. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
     .section .note.pvh, "a", @note
     .long 4, 4, 18 /* XEN_ELFNOTE_PHYS32_ENTRY */

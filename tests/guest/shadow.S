@@ -1,6 +1,6 @@
 /* When interrupts get in: the shadows of STI and MOV SS, IF, task priority, HLT, NMI blocking. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 /* Registers of the local APIC */
 #define APIC_EOI 0xb0

@@ -1,6 +1,6 @@
 /* MSRs, XCR0, time stamps, random numbers, table registers: what may be written, what reads. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "guest.h"
+#include "guest.inc"
 
 .macro TRY_WRMSR msr:req, high:req, low:req, name:req
     TRY
