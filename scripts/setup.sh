@@ -54,19 +54,26 @@ need_packages() {
     }
 }
 
-# build_in DIRECTORY [MESON OPTION]...
+# build_in DIRECTORY [MESON-OPTION]... [-- TARGET...]
 build_in() {
     directory=$1
     shift
+    options=
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        options="$options $1"
+        shift
+    done
+    [ $# = 0 ] || shift
     log=.cache/$(basename "$directory").log
     say "building in $directory/"
     if [ ! -f "$directory/build.ninja" ]; then
-        meson setup "$directory" "$@" >"$log" 2>&1 || {
+        # shellcheck disable=SC2086
+        meson setup "$directory" $options >"$log" 2>&1 || {
             tail -n 20 "$log" >&2
             die "meson setup $directory failed (the whole story is in $log)"
         }
     fi
-    ninja -C "$directory" >"$log" 2>&1 || {
+    ninja -C "$directory" "$@" >"$log" 2>&1 || {
         grep -E -A5 'error|FAILED' "$log" | head -n 30 >&2
         die "building in $directory failed (the whole story is in $log)"
     }

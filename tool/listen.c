@@ -111,7 +111,7 @@ static int open_unix(struct listener *listener, const char *path)
 /* The address that was really taken: port 0 means any. */
 static void name_tcp(struct listener *listener)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t n = sizeof address;
     char host[200], port[8];
     if (getsockname(listener->fd, (struct sockaddr *)&address, &n) != 0 ||

@@ -17,7 +17,11 @@
 #include "unit/fpu_random.h"
 
 /* Only the host's side is compiled with floats; it must not move across fesetround(). */
+#ifdef __clang__
+#pragma STDC FENV_ACCESS ON
+#else
 #pragma GCC optimize("rounding-math")
+#endif
 
 static const int host_rounding[4] = {FE_TONEAREST, FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO};
 
