@@ -120,7 +120,7 @@ struct debug {
     unsigned event_vcpu;    /* whose event began the stop */
 
     struct debug_table breakpoints, sites, watches;
-    uint32_t pending; /* breakpoints that are not DEBUG_PHYSICAL */
+    uint32_t pending;      /* breakpoints that are not DEBUG_PHYSICAL */
     uint32_t code_watches; /* watches of RINGSIDE_WATCH_EXEC */
 
     unsigned vcpu_count;
