@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vm/internal.h"
+
 /* Offset / 16 in memory, MSR - 0x800 in x2APIC mode (Intel SDM vol. 3, tables 10-1 and 10-6). */
 enum {
     LAPIC_ID = 0x02,
@@ -80,5 +82,34 @@ struct lapic {
     uint64_t tsc_hz;
     int64_t tsc_offset;
 };
+
+/* lapic.c */
+struct lapic *lapic_of(struct vm *vm, unsigned cpu);
+uint8_t lapic_processor_priority(const struct lapic *lapic);
+bool lapic_is_on(const struct lapic *lapic);
+bool lapic_is_x2(const struct lapic *lapic);
+bool lapic_request(struct vm *vm, unsigned cpu, uint8_t vector, bool level);
+void lapic_end_of_interrupt(struct vm *vm, struct lapic *lapic);
+void lapic_fire_lvt(struct vm *vm, struct lapic *lapic, unsigned entry);
+void lapic_error(struct vm *vm, struct lapic *lapic, uint32_t error);
+
+/* lapic_timer.c */
+unsigned lapic_timer_mode(const struct lapic *lapic);
+void lapic_arm_deadline(struct vm *vm, struct lapic *lapic);
+void lapic_arm_count(struct vm *vm, struct lapic *lapic);
+uint32_t lapic_current_count(struct vm *vm, const struct lapic *lapic);
+void lapic_write_divide(struct vm *vm, struct lapic *lapic, uint32_t value);
+void lapic_write_timer_lvt(struct vm *vm, struct lapic *lapic, uint32_t value);
+uint64_t lapic_deadline(struct vm *vm, void *state);
+void lapic_tick(struct vm *vm, void *state, uint64_t now);
+
+/* lapic_message.c */
+void lapic_send(struct vm *vm, struct lapic *lapic, uint64_t icr);
+
+/* lapic_registers.c */
+void lapic_reset_registers(struct lapic *lapic);
+uint64_t lapic_read(struct vm *vm, void *state, unsigned region, uint64_t offset, unsigned size);
+void lapic_write(struct vm *vm, void *state, unsigned region, uint64_t offset, unsigned size,
+                 uint64_t value);
 
 #endif
