@@ -9,6 +9,8 @@ command -v gdb >/dev/null || {
 
 # start NAME RUN-OPTION...: the small guest with its keys on descriptor 9
 start() {
+    : >err
+    : >console # what the last one left would be taken for this one's
     mkfifo keys."$1"
     exec 9<>keys."$1"
     name=$1
@@ -48,19 +50,16 @@ check 'and removes the socket' test ! -e socket
 
 start lost -G w0
 # A debugger that dies with breakpoints set.
-(
-    timeout 60 gdb -nx -batch -ex "target remote $address" -ex 'break get_char' -ex 'continue' \
-        -ex 'printf "there\n"' -ex 'shell sleep 60' "$hello" </dev/null >out 2>&1 9>&- &
-    echo $! >gdb.pid
-    wait
-) &
-children="$children $!"
+gdb -nx -batch -ex "target remote $address" -ex 'break get_char' -ex continue -ex 'printf "there\n"' \
+    -ex 'shell sleep 60' "$hello" </dev/null >out 2>&1 9>&- &
+gdb_pid=$!
+children="$children $gdb_pid"
 check 'a breakpoint is hit' eventually grep -q there out
 check 'the guest stands' sh -c '! grep -q "sum 14" console'
 # While it is attached, a second one is told so.
 attach second 'info registers rip'
 check 'a second debugger is turned away' sh -c '! grep -q "^rip" second'
-kill -KILL $(ps -o pid= --ppid "$(cat gdb.pid)") "$(cat gdb.pid)" 2>/dev/null
+kill -KILL $gdb_pid
 check 'the guest goes on when its debugger dies' answers
 check 'the next debugger is let in' attach out 'info registers rip' 'detach'
 check 'and sees registers' grep -q '^rip' out
