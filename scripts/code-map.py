@@ -26,6 +26,7 @@ ROOMS = [
     ("tests/unit", "Tests of single parts, and the machines and images they are made with"),
     ("tests/native", "Instructions against the host's own processor"),
     ("tests/guest", "Guests in assembly, on ringside and on QEMU"),
+    ("tests/step", "Guests that are stepped, and must not notice"),
     ("tests/transcript", "The remote protocol, byte for byte"),
     ("tests/tool", "The command line"),
     ("tests/stock", "Boots of a stock kernel"),

@@ -20,6 +20,14 @@ struct step_method {
 
 extern const struct step_method step_monitor_trap, step_interrupt_shadow, step_trap_flag;
 
+/* Does it put off traps and interrupts by one instruction? */
+static inline bool step_loads_ss(const struct x86_insn *insn)
+{
+    return insn->op == X86_LSS ||
+           ((insn->op == X86_MOV_SEG || insn->op == X86_POP_SEG) &&
+            insn->operand[0].kind == X86_SEG && insn->operand[0].reg == RINGSIDE_SS);
+}
+
 /* Arm the engine with this way: STEP_ENTER or STEP_FAILED. */
 enum step_outcome step_arm(struct step *step, struct step_state *state, unsigned vcpu, unsigned way,
                            bool hold_interrupts);

@@ -5,11 +5,18 @@
 /*
  * VMRUN loads the VMCB's interrupt shadow with an NMI pending behind the global interrupt flag: the
  * shadow holds the NMI for one instruction or one event delivery, then the NMI exits (AMD APM
- * vol. 2, 15.21.5 and 15.17).  Nothing that the guest can see is used.  STI and MOV SS make a
- * shadow of their own, so the instruction behind them runs in the same step.
+ * vol. 2, 15.21.5 and 15.17).  Nothing that the guest can see is used.
+ *
+ * STI and MOV SS make a shadow of their own, by the same bit, so the instruction behind them would
+ * run in the same step; and HLT takes the NMI for a reason to wake.  The server's own CPU executes
+ * these.  What it declines, a MOV SS from device memory, does merge with the next one.
  */
 
-/* HLT is intercepted, not run: it takes the NMI for a reason to wake.  The server's CPU halts. */
+static bool is_delicate(const struct x86_insn *insn)
+{
+    return insn->op == X86_STI || insn->op == X86_HLT || step_loads_ss(insn);
+}
+
 static enum step_outcome begin(struct step *step, struct step_state *state, unsigned vcpu,
                                const struct step_request *request, struct ringside_regs *regs,
                                const struct x86_insn *insn)
@@ -18,7 +25,9 @@ static enum step_outcome begin(struct step *step, struct step_state *state, unsi
     enum step_outcome outcome;
 
     (void)regs;
-    if (insn->op == X86_HLT && step_emulate(step, vcpu, request, 1, &outcome, &unused))
+    if (is_delicate(insn) &&
+        step_emulate(step, vcpu, &(struct step_request){.hold_interrupts = true}, 1, &outcome,
+                     &unused))
         return outcome;
     return step_arm(step, state, vcpu, RINGSIDE_STEP_INTERRUPT_SHADOW, request->hold_interrupts);
 }

@@ -15,18 +15,12 @@
  *   INT n, INTO, INT1,  write it into a frame and run the handler through: the server's own CPU
  *   INT3, events        executes them, up to the handler's first instruction; faults are
  * intercepted and delivered by it likewise MOV SS, POP SS      hold the trap for one instruction:
- * the server's CPU again HLT                 would wake: likewise; MOV DR, as DR6 is not the
- * guest's meanwhile DEBUGCTL.BTF        makes it a trap per branch: off meanwhile #DB sets DR6.BS
- * on some processors: put back
+ * the server's CPU again HLT                 would wake: likewise MOV DR              shows or
+ * takes DR6, which is not the guest's meanwhile: likewise DEBUGCTL.BTF        makes it a trap per
+ * branch: off meanwhile #DB                 sets DR6.BS on some processors: put back
  */
 
 enum { TF = X86_FLAG_TF };
-
-static bool loads_ss(const struct x86_insn *insn)
-{
-    return (insn->op == X86_MOV_SEG || insn->op == X86_POP_SEG) &&
-           insn->operand[0].kind == X86_SEG && insn->operand[0].reg == RINGSIDE_SS;
-}
 
 static bool is_delicate(const struct x86_insn *insn)
 {
@@ -36,9 +30,8 @@ static bool is_delicate(const struct x86_insn *insn)
     case X86_INT3:
     case X86_INTO:
     case X86_HLT:
-    case X86_LSS:
     case X86_MOV_DR: return true;
-    default: return loads_ss(insn);
+    default: return step_loads_ss(insn);
     }
 }
 
