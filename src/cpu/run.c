@@ -8,7 +8,8 @@
  * change that (a device, CLI/STI, a mode switch, a watchpoint, code that was overwritten) ends the
  * block at once: the handler returns CPU_SYNC, or something below it calls cpu_end_block().  Then
  * cpu_run() looks again, and uses step() where each boundary needs a look: single-stepping, code
- * breakpoints, RF, interrupt shadows.  So where blocks begin and end is never visible.
+ * breakpoints, interrupt shadows.  So where blocks begin and end is never visible.  RF set means
+ * execute(); run_blocks() only meets it between iterations of a string instruction, which keeps it.
  */
 
 static uint64_t linear_rip(const struct cpu *cpu)
@@ -98,6 +99,9 @@ static int take_event(struct cpu *cpu, unsigned flags, bool *taken)
     return CPU_NEXT;
 }
 
+/* Beside cpu_step_flags: a string instruction may do many iterations. */
+enum { STEP_MANY = 1 << 8 };
+
 /* --- One instruction, with everything around it ---------------------------------------------- */
 
 static int check_limit(struct cpu *cpu, const struct x86_insn *insn)
@@ -174,7 +178,8 @@ static int execute(struct cpu *cpu, unsigned flags)
     cpu->r.rip += slot.insn.length;
     cpu->r.rflags &= ~(uint64_t)X86_FLAG_RF;
     cpu->r.shadow = RINGSIDE_SHADOW_NONE;
-    cpu_end_block(cpu); /* one iteration of a string instruction */
+    /* The end of a block allows a string instruction many iterations. */
+    cpu->end = flags & STEP_MANY ? &slot + 1 : NULL;
     status = slot.run(cpu, &slot.insn);
     if (status < 0) {
         cpu->r.rip = rip;
@@ -213,8 +218,8 @@ static int step(struct cpu *cpu, unsigned flags)
 static bool attention(const struct cpu *cpu)
 {
     return cpu->r.activity != RINGSIDE_RUNNING || cpu->code_break || cpu->r.shadow ||
-           cpu->r.pending_debug || (cpu->r.rflags & X86_FLAG_RF) ||
-           (cpu->nmi && !cpu->r.nmi_blocked) || (cpu->intr && (cpu->r.rflags & X86_FLAG_IF));
+           cpu->r.pending_debug || (cpu->nmi && !cpu->r.nmi_blocked) ||
+           (cpu->intr && (cpu->r.rflags & X86_FLAG_IF));
 }
 
 /* Slots of the block that lie within the CS limit. */
@@ -311,9 +316,18 @@ enum cpu_exit cpu_run(struct cpu *cpu, uint64_t limit)
     enum cpu_exit exit = CPU_EXIT_LIMIT;
 
     cpu->limit = limit;
-    while (cpu->count < limit)
-        if (leaves(cpu, attention(cpu) ? step(cpu, 0) : run_blocks(cpu), &exit))
+    while (cpu->count < limit) {
+        int status;
+
+        if (attention(cpu))
+            status = step(cpu, 0);
+        else if (cpu->r.rflags & X86_FLAG_RF)
+            status = execute(cpu, STEP_MANY); /* the instruction clears it */
+        else
+            status = run_blocks(cpu);
+        if (leaves(cpu, status, &exit))
             break;
+    }
     return exit;
 }
 

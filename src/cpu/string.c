@@ -122,13 +122,19 @@ static int outs(struct cpu *cpu, const struct x86_insn *insn)
 
 /* --- Repetition ------------------------------------------------------------------------------ */
 
-/* n iterations were done, at least one; the run loop counts the last of them. */
+/*
+ * n iterations were done, at least one; the run loop counts the last of them.  Between iterations
+ * RF is set, for the image that an interrupt or a trap pushes there (Intel SDM vol. 3, 17.3.1.1).
+ */
 static void account(struct cpu *cpu, const struct x86_insn *insn, uint64_t n, bool again)
 {
     cpu->count += n - 1;
     cpu_set_gpr(cpu, RINGSIDE_RCX, insn->addrsize, cpu->r.gpr[RINGSIDE_RCX] - n);
-    if (again && cpu_gpr(cpu, RINGSIDE_RCX, insn->addrsize))
+    cpu->r.rflags &= ~(uint64_t)X86_FLAG_RF;
+    if (again && cpu_gpr(cpu, RINGSIDE_RCX, insn->addrsize)) {
         cpu->r.rip -= insn->length;
+        cpu->r.rflags |= X86_FLAG_RF;
+    }
 }
 
 /* REPE and REPNE of CMPS and SCAS go on while ZF is so. */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "cpu/internal.h"
 #include "cpu_machine.h"
 #include "x86/regs.h"
 
@@ -109,6 +110,73 @@ static void each_iteration_traps(void **state)
     EXPECT(string, 0, {19, BS}, {19, BS}, {21, BS}, {23, BS}, {24, BS});
 }
 
+/*
+ * Between iterations RF is set: what comes there pushes it (Intel SDM vol. 3, 17.3.1.1), and a code
+ * breakpoint on the instruction is met once.
+ */
+CODE(repeated, "mov $300, %ecx\n mov $0x200ff0, %edi\n 1: rep stosb\n nop");
+
+static uint64_t pushed_rf(unsigned vector)
+{
+    assert_int_equal(m->cpu.r.rip, IDT_HANDLER(vector));
+    return word_at(m->cpu.r.gpr[RINGSIDE_RSP] + (vector == X86_EXC_PF ? 24 : 16)) & X86_FLAG_RF;
+}
+
+static void interrupt_now(void)
+{
+    m->pending = 0x40;
+    m->cpu.intr = true;
+    assert_int_equal(cpu_run(&m->cpu, m->cpu.count + 1), CPU_EXIT_LIMIT);
+}
+
+static void iterations_push_rf(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, repeated);
+    cpu_set_rflags(&m->cpu, X86_FLAG_IF | 2);
+    cpu_run(&m->cpu, m->cpu.count + 2);
+    interrupt_now();
+    assert_int_equal(pushed_rf(0x40), 0); /* before the first iteration */
+    return_from_handler();
+    cpu_run(&m->cpu, m->cpu.count + 3);
+    assert_int_equal(m->cpu.r.gpr[RINGSIDE_RCX], 297);
+    interrupt_now();
+    assert_int_not_equal(pushed_rf(0x40), 0);
+    assert_int_equal(m->cpu.r.rflags & X86_FLAG_RF, 0);
+    return_from_handler();
+    *machine_pte(m, 0x201000) = 0;
+    cpu_flush_page(&m->cpu, 0x201000);
+    cpu_run(&m->cpu, m->cpu.count + 14);
+    assert_int_equal(m->cpu.r.gpr[RINGSIDE_RCX], 284);
+    assert_int_not_equal(pushed_rf(X86_EXC_PF), 0);
+    m->cpu.r.gpr[RINGSIDE_RSP] += 8;
+    return_from_handler();
+    *machine_pte(m, 0x201000) = 0x201007;
+    cpu_run(&m->cpu, m->cpu.count + 284);
+    assert_int_equal(m->cpu.r.gpr[RINGSIDE_RCX], 0);
+    interrupt_now();
+    assert_int_equal(pushed_rf(0x40), 0); /* after the last one */
+}
+
+static void a_repeated_instruction_breaks_once(void **state)
+{
+    struct ringside_regs r;
+
+    (void)state;
+    MACHINE_CODE(m, repeated);
+    cpu_get_regs(&m->cpu, &r);
+    r.dr[0] = CODE_AT + 10;
+    r.dr7 |= 2;
+    cpu_set_regs(&m->cpu, &r);
+    cpu_run(&m->cpu, m->cpu.count + 3);
+    assert_int_equal(pushed_rf(X86_EXC_DB), 0);
+    return_from_handler();
+    m->cpu.r.rflags |= X86_FLAG_RF; /* as its handler would */
+    cpu_run(&m->cpu, m->cpu.count + 300);
+    assert_int_equal(m->cpu.r.rip, CODE_AT + 12);
+    assert_int_equal(m->cpu.r.gpr[RINGSIDE_RCX], 0);
+}
+
 /* The handler of INT 0x41 is an IRET: no trap before it; afterwards TF is back. */
 CODE(interrupts, "int $0x41\n nop\n nop");
 
@@ -207,6 +275,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(popf_changes_tf),
         TEST(each_iteration_traps),
+        TEST(iterations_push_rf),
+        TEST(a_repeated_instruction_breaks_once),
         TEST(int_enters_its_handler_untrapped),
         TEST(a_trap_ends_halt),
         TEST(mov_ss_delays_the_trap),
