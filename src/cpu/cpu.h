@@ -38,7 +38,7 @@ enum cpu_exit {
     CPU_EXIT_WATCH,      /* after the instruction; cpu->watch_hit says what was touched */
     CPU_EXIT_SHUTDOWN,   /* triple fault; activity is RINGSIDE_SHUTDOWN */
     CPU_EXIT_DECLINED,   /* before an instruction that cannot be executed here */
-    CPU_EXIT_INTERCEPT,  /* instead of delivering the exception in cpu->fault: see cpu->intercepts */
+    CPU_EXIT_INTERCEPT, /* instead of delivering the exception in cpu->fault: see cpu->intercepts */
 };
 
 /*

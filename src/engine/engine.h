@@ -18,7 +18,7 @@ struct soft_config {
     struct vm_config vm;
     enum soft_vendor vendor;
     bool no_shadow_step; /* AMD: the interrupt shadow lets nothing through, as on some hosts */
-    void *ctx; /* for the two callbacks */
+    void *ctx;           /* for the two callbacks */
     void (*serial_out)(void *ctx, uint8_t byte);
     void (*ended)(void *ctx, int what,
                   int status); /* enum vm_request: the guest asked for its end */
