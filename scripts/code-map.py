@@ -30,10 +30,11 @@ ROOMS = [
     ("tests/transcript", "The remote protocol, byte for byte"),
     ("tests/tool", "The command line"),
     ("tests/stock", "Boots of a stock kernel"),
+    ("tests/soak", "Long runs with a debugger in the same process"),
     ("tests/gdb", "Real gdb sessions: those of scripts/, as tests"),
 ]
 KINDS = (".c", ".h", ".S", ".ld", ".sh", ".py", ".lds")
-NAMELESS = {"demo", "check", "compare", "init"}  # scripts without an ending
+NAMELESS = {"demo", "check", "compare", "soak", "init"}  # scripts without an ending
 
 HEAD = """# Code map
 

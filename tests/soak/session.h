@@ -1,0 +1,42 @@
+/* A machine of the soft engine and a debugger, in one process and on one thread: for long runs. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef SOAK_SESSION_H
+#define SOAK_SESSION_H
+
+#include "engine/engine.h"
+
+struct session {
+    struct soft *soft;
+    struct ringside *rs;
+    void *memory;
+    bool amd, skip_idle;
+    bool ended; /* the guest asked for it */
+    char console[1 << 16];
+    size_t console_length;
+    char reply[1 << 14]; /* the payload of the latest packet */
+};
+
+_Noreturn void session_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A machine without a server. */
+void session_machine(struct session *s, const struct vm_config *vm, enum soft_vendor vendor);
+/* The server for it; target may be the engine's with some groups left out. */
+void session_attach(struct session *s, const struct ringside_target *target, unsigned step_ways);
+void session_detach(struct session *s); /* "D", and the server is gone */
+void session_free(struct session *s);
+
+/* Send a packet and run the guest until its reply is there. */
+const char *session_ask(struct session *s, const char *packet);
+void session_expect(struct session *s, const char *packet, const char *start_of_reply);
+/* A monitor command; its output goes unread. */
+void session_monitor(struct session *s, const char *command);
+/* The vCPU of the stop reply that came last. */
+unsigned session_stopped(const struct session *s);
+/* Without a debugger: run until the guest has printed text. */
+void session_run_to(struct session *s, const char *text);
+
+struct ringside_regs session_regs(struct session *s, unsigned vcpu);
+/* Flat 32-bit code at rip, without paging. */
+struct ringside_regs session_flat(uint64_t rip);
+
+#endif
