@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "x86/insn.h"
 
-/* clang-format off: it takes the macro for a value */
+/* clang-format off */ /* it takes the macro for a value */
 static const char *const names[X86_OP_COUNT] = {
     [X86_INVALID] = "(invalid)",
 #define X(name) [X86_##name] = #name,
