@@ -7,17 +7,18 @@
  * The processor sets no trap flag for us alone: we borrow the guest's (Intel SDM vol. 3, 17.3.1.4;
  * AMD APM vol. 2, 13.1.4).  What would show or lose it, by class of instruction:
  *
- *   PUSHF               writes it: the image in memory is mended
- *   POPF, IRET          load another one: that is the guest's own from then on
- *   SYSCALL             copies it to R11: mended; SFMASK may clear it and with it the trap: SFMASK
- *                       lends its TF bit as well
- *   SYSRET              loads it from R11: R11 lends its bit as well
- *   INT n, INTO, INT1,  write it into a frame and run the handler through: the server's own CPU
- *   INT3, events        executes them, up to the handler's first instruction; faults are
- * intercepted and delivered by it likewise MOV SS, POP SS      hold the trap for one instruction:
- * the server's CPU again HLT                 would wake: likewise MOV DR              shows or
- * takes DR6, which is not the guest's meanwhile: likewise DEBUGCTL.BTF        makes it a trap per
- * branch: off meanwhile #DB                 sets DR6.BS on some processors: put back
+ * - PUSHF writes it: the image in memory is mended.
+ * - POPF and IRET load another one: that is the guest's own from then on.
+ * - SYSCALL copies it to R11: mended.  SFMASK may clear it, and with it the trap: SFMASK lends its
+ *   TF bit as well.
+ * - SYSRET loads it from R11: R11 lends its bit as well.
+ * - INT n, INTO, INT1, INT3 and events write it into a frame and run the handler through: the
+ *   server's own CPU executes them, up to the handler's first instruction.  Faults are intercepted
+ *   and delivered by it likewise.
+ * - MOV SS and POP SS hold the trap for one instruction, HLT would wake, MOV DR shows or takes DR6,
+ *   which is not the guest's meanwhile: likewise.
+ * - DEBUGCTL.BTF makes it a trap per branch: off meanwhile.
+ * - A #DB sets DR6.BS on some processors: put back.
  */
 
 enum { TF = X86_FLAG_TF };
