@@ -43,9 +43,7 @@ int cpu_linear(struct cpu *cpu, unsigned seg, uint64_t offset, unsigned size, un
             (size > 1 && !cpu_is_canonical(cpu, address + size - 1)))
             return segment_fault(cpu, seg);
     } else {
-        if (!type_allows(s, access))
-            return cpu_fault_code(cpu, X86_EXC_GP, 0);
-        if (!limit_allows(s, offset, size))
+        if (!type_allows(s, access) || !limit_allows(s, offset, size))
             return segment_fault(cpu, seg);
         address = (uint32_t)(s->base + offset);
     }
@@ -58,9 +56,20 @@ int cpu_linear(struct cpu *cpu, unsigned seg, uint64_t offset, unsigned size, un
 
 /* --- Watchpoints ----------------------------------------------------------------------------- */
 
-static bool overlap(uint64_t a, uint64_t a_length, uint64_t b, uint64_t b_length)
+/* How many watchpoints begin at or before last. */
+static size_t watches_to(const struct cpu *cpu, uint64_t last)
 {
-    return a - b < b_length || b - a < a_length;
+    size_t low = 0, high = cpu->watch_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (cpu->watches[middle].address <= last)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 static unsigned watch_kind(unsigned access)
@@ -71,16 +80,35 @@ static unsigned watch_kind(unsigned access)
 bool cpu_page_watched(const struct cpu *cpu, uint64_t linear)
 {
     uint64_t page = linear & ~CPU_PAGE_MASK;
+    size_t n;
 
     if (cpu->data_break && cpu_break_hits(cpu, CPU_BREAK_WRITE, page, 4096))
         return true;
-    for (size_t i = 0; i < cpu->watch_count; i++)
-        if (overlap(page, 4096, cpu->watches[i].address, cpu->watches[i].length))
-            return true;
-    return false;
+    n = watches_to(cpu, page | CPU_PAGE_MASK);
+    return n && cpu->watches[n - 1].reach >= page;
 }
 
-/* After an access was made. */
+/* The first watchpoint in their order that an access hits. */
+static void note_watch(struct cpu *cpu, uint64_t linear, unsigned size, unsigned access)
+{
+    const struct cpu_watch *w, *hit = NULL;
+
+    for (size_t n = watches_to(cpu, linear + size - 1); n; n--) {
+        w = &cpu->watches[n - 1];
+        if (w->reach < linear)
+            break;
+        if ((w->kind & watch_kind(access)) && w->address + (w->length - 1) >= linear)
+            hit = w;
+    }
+    if (!hit)
+        return;
+    cpu->watch_hit.address = hit->address > linear ? hit->address : linear;
+    cpu->watch_hit.kind = hit->kind;
+    cpu->watch_pending = true;
+    cpu_end_block(cpu);
+}
+
+/* After an access was made to bytes of one page. */
 static void note_access(struct cpu *cpu, uint64_t linear, unsigned size, unsigned access)
 {
     if (cpu->data_break) {
@@ -89,20 +117,21 @@ static void note_access(struct cpu *cpu, uint64_t linear, unsigned size, unsigne
         if (cpu->debug_hits)
             cpu_end_block(cpu);
     }
-    for (size_t i = 0; i < cpu->watch_count && !cpu->watch_pending; i++) {
-        const struct cpu_watch *w = &cpu->watches[i];
-
-        if (!(w->kind & watch_kind(access)) || !overlap(linear, size, w->address, w->length))
-            continue;
-        cpu->watch_hit.address = w->address - linear < size ? w->address : linear;
-        cpu->watch_hit.kind = w->kind;
-        cpu->watch_pending = true;
-        cpu_end_block(cpu);
-    }
+    if (cpu->watch_count && !cpu->watch_pending)
+        note_watch(cpu, linear, size, access);
 }
 
-void cpu_set_watches(struct cpu *cpu, const struct cpu_watch *watches, size_t count)
+void cpu_set_watches(struct cpu *cpu, struct cpu_watch *watches, size_t count)
 {
+    uint64_t reach = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t last = watches[i].address + (watches[i].length - 1);
+
+        if (last > reach)
+            reach = last;
+        watches[i].reach = reach;
+    }
     cpu->watches = watches;
     cpu->watch_count = count;
     cpu_flush_tlb(cpu);
@@ -166,8 +195,17 @@ static int find_places(struct cpu *cpu, uint64_t linear, unsigned size, unsigned
 {
     CPU_TRY(cpu_find_place(cpu, linear, access, &place[0]));
     if (first_part(linear, size) < size)
-        CPU_TRY(cpu_find_place(cpu, cpu_next_page(cpu, linear), access, &place[1]));
+        CPU_TRY(cpu_find_place(cpu, cpu_next_page(cpu, linear, access), access, &place[1]));
     return CPU_NEXT;
+}
+
+static void note_parts(struct cpu *cpu, uint64_t linear, unsigned size, unsigned access)
+{
+    unsigned first = first_part(linear, size);
+
+    note_access(cpu, linear, first, access);
+    if (first < size)
+        note_access(cpu, cpu_next_page(cpu, linear, access), size - first, access);
 }
 
 int cpu_read_linear(struct cpu *cpu, uint64_t linear, void *buffer, unsigned size, unsigned access)
@@ -180,7 +218,7 @@ int cpu_read_linear(struct cpu *cpu, uint64_t linear, void *buffer, unsigned siz
     if (first < size)
         CPU_TRY(read_place(cpu, &place[1], (uint8_t *)buffer + first, size - first));
     if (CPU_UNLIKELY(cpu->data_break || cpu->watch_count))
-        note_access(cpu, linear, size, CPU_READ);
+        note_parts(cpu, linear, size, access & ~(unsigned)CPU_WRITE);
     return CPU_NEXT;
 }
 
@@ -195,7 +233,7 @@ int cpu_write_linear(struct cpu *cpu, uint64_t linear, const void *buffer, unsig
     if (first < size)
         CPU_TRY(write_place(cpu, &place[1], (const uint8_t *)buffer + first, size - first));
     if (CPU_UNLIKELY(cpu->data_break || cpu->watch_count))
-        note_access(cpu, linear, size, CPU_WRITE);
+        note_parts(cpu, linear, size, access | CPU_WRITE);
     return CPU_NEXT;
 }
 

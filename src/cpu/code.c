@@ -254,7 +254,7 @@ int cpu_code_fetch(struct cpu *cpu, uint64_t linear, struct cpu_slot *slot)
         const struct cpu_fetch_entry *page;
         uint64_t at = linear + n, byte;
 
-        if (!cpu->long_mode)
+        if (cpu->width != X86_CODE64)
             at = (uint32_t)at;
         CPU_TRY(cpu_fetch_page(cpu, at, &page));
         at &= CPU_PAGE_MASK;
@@ -304,7 +304,7 @@ static int decode_crossing(struct cpu *cpu, uint64_t linear, struct cpu_block *b
 
     if (status < 0)
         return status;
-    CPU_TRY(cpu_fetch_page(cpu, cpu_next_page(cpu, linear), &page));
+    CPU_TRY(cpu_fetch_page(cpu, cpu_next_page(cpu, linear, CPU_EXEC), &page));
     if (!page->host)
         return CPU_SYNC;
     block->page[1] = page->gpa;
@@ -352,7 +352,7 @@ static int second_page_is(struct cpu *cpu, uint64_t linear, uint64_t gpa, bool *
 {
     const struct cpu_fetch_entry *page;
 
-    CPU_TRY(cpu_fetch_page(cpu, cpu_next_page(cpu, linear), &page));
+    CPU_TRY(cpu_fetch_page(cpu, cpu_next_page(cpu, linear, CPU_EXEC), &page));
     *same = page->gpa == gpa;
     return CPU_NEXT;
 }

@@ -49,6 +49,9 @@ struct cpu_bus {
     /* The host address of the 4 KiB page of RAM or ROM at gpa (page-aligned), NULL where there is
      * none.  *writable is false for ROM.  Stays valid until cpu_flush_tlb of every CPU. */
     uint8_t *(*page)(void *ctx, uint64_t gpa, bool *writable);
+    /* May the page of gpa, which has no page(), be touched?  What may not is CPU_DECLINE before any
+     * part of an access is made.  NULL: all of them. */
+    bool (*allows)(void *ctx, uint64_t gpa);
     /* Memory that has no page(): devices and holes.  CPU_NEXT or CPU_DECLINE.  A hole reads as
      * ones. */
     int (*read)(void *ctx, struct cpu *cpu, uint64_t gpa, unsigned size, uint64_t *value);
@@ -109,6 +112,7 @@ enum cpu_watch_kind { CPU_WATCH_WRITE = 1, CPU_WATCH_READ = 2, CPU_WATCH_ACCESS 
 struct cpu_watch {
     uint64_t address, length;
     uint8_t kind;
+    uint64_t reach; /* cpu_set_watches() fills it in: the last byte of this one and all before it */
 };
 
 struct cpu_watch_hit {
@@ -183,7 +187,8 @@ int cpu_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value);
 void cpu_cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
 void cpu_flush_tlb(struct cpu *cpu); /* after the machine's memory map changed */
-/* Watchpoints of the debugger: the caller's array, sorted by address, until the next call. */
-void cpu_set_watches(struct cpu *cpu, const struct cpu_watch *watches, size_t count);
+/* Watchpoints of the debugger: the caller's array, sorted by address, until the next call.  None is
+ * empty or wraps. */
+void cpu_set_watches(struct cpu *cpu, struct cpu_watch *watches, size_t count);
 
 #endif

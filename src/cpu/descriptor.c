@@ -256,7 +256,7 @@ static int stack_linear(struct cpu *cpu, const struct cpu_stack *stack, uint64_t
         *linear = offset;
         return CPU_NEXT;
     }
-    if (!within_limit(&stack->ss, offset, size))
+    if (!(stack->ss.access & X86_SEG_P) || !within_limit(&stack->ss, offset, size))
         return cpu_fault_code(cpu, X86_EXC_SS, stack->error);
     *linear = (uint32_t)(stack->ss.base + offset);
     return CPU_NEXT;
@@ -274,7 +274,8 @@ static int push_fault(struct cpu *cpu, uint64_t linear, unsigned count, unsigned
 int cpu_stack_push(struct cpu *cpu, struct cpu_stack *stack, const uint64_t *words, unsigned count,
                    unsigned size)
 {
-    const unsigned access = CPU_WRITE | (stack->inner ? CPU_SUPERVISOR : 0);
+    const unsigned access =
+        CPU_WRITE | (stack->inner ? CPU_SUPERVISOR : 0) | (stack->width == 8 ? CPU_FLAT : 0);
     const unsigned bytes = count * size;
     const uint64_t sp = stack->sp - bytes;
     uint8_t frame[CPU_FRAME_MAX * 8];

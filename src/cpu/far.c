@@ -370,34 +370,40 @@ static int iret_task(struct cpu *cpu)
     }
 }
 
-static int iret(struct cpu *cpu, const struct x86_insn *insn)
+static int return_from_interrupt(struct cpu *cpu, const struct x86_insn *insn)
 {
     const unsigned size = insn->opsize;
     struct cpu_descriptor code;
     uint64_t frame[3];
-    int status;
 
     if (!cpu_is_real_mode(cpu) && (cpu->r.rflags & X86_FLAG_NT))
         return iret_task(cpu);
     for (unsigned n = 0; n < 3; n++)
         CPU_TRY(peek(cpu, n, size, &frame[n]));
-    if (cpu_is_real_mode(cpu)) {
-        CPU_TRY(iret_real(cpu, frame, size));
-        cpu->r.nmi_blocked = false;
-        return CPU_SYNC;
-    }
+    if (cpu_is_real_mode(cpu))
+        return iret_real(cpu, frame, size);
     if ((frame[2] & X86_FLAG_VM) && size > 2 && cpu->cpl == 0 && !cpu->long_mode)
         return cpu_enter_v8086(cpu);
 
     CPU_TRY(return_code(cpu, (uint16_t)frame[1], &code));
     if (cpu->width == X86_CODE64 || (frame[1] & X86_SELECTOR_RPL) != cpu->cpl)
-        status = iret_outer(cpu, &code, frame, size);
-    else
-        status = iret_inner(cpu, &code, frame, size);
-    CPU_TRY(status);
-    cpu->r.nmi_blocked = false;
-    cpu_update_mode(cpu);
-    return CPU_SYNC;
+        return iret_outer(cpu, &code, frame, size);
+    return iret_inner(cpu, &code, frame, size);
+}
+
+/*
+ * NMIs are let in again: by an IRET that faults as well on Intel's processors (SDM vol. 3, 6.7.1),
+ * by one that completes on AMD's (APM vol. 2, 8.2.3).
+ */
+static int iret(struct cpu *cpu, const struct x86_insn *insn)
+{
+    const int status = return_from_interrupt(cpu, insn);
+
+    if (status >= 0 || (status == CPU_FAULT && cpu->model.vendor == CPU_INTEL))
+        cpu->r.nmi_blocked = false;
+    if (status >= 0)
+        cpu_update_mode(cpu);
+    return status;
 }
 
 /* --- INT ------------------------------------------------------------------------------------- */

@@ -69,6 +69,7 @@ enum cpu_access {
     CPU_EXEC = 4,
     CPU_SUPERVISOR = 8, /* implicit supervisor access (descriptor tables, TSS) at any CPL */
     CPU_USER = 16,      /* as CPL 3 whatever the CPL is */
+    CPU_FLAT = 32,      /* in long mode, by a 64-bit address from code of any width */
 };
 
 /*

@@ -206,6 +206,8 @@ int cpu_find_place(struct cpu *cpu, uint64_t linear, unsigned access, struct cpu
     place->host = NULL;
     if ((entry->gpa & CPU_TLB_MEMORY) && !(write && (entry->gpa & CPU_TLB_ROM)))
         place->host = (uint8_t *)((uintptr_t)linear + entry->host);
+    else if (cpu->bus->allows && !cpu->bus->allows(cpu->ctx, place->gpa))
+        return CPU_DECLINE;
     return CPU_NEXT;
 }
 

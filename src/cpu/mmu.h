@@ -18,12 +18,17 @@ struct cpu_place {
 /* Translate for an access that stays within the page; fills the TLB.  Faults with #PF. */
 int cpu_find_place(struct cpu *cpu, uint64_t linear, unsigned access, struct cpu_place *place);
 
-/* The linear address that follows the page of linear: wraps at 4 GiB outside long mode. */
-static inline uint64_t cpu_next_page(const struct cpu *cpu, uint64_t linear)
+/*
+ * The linear address that follows the page of linear.  Those of 16- and 32-bit code wrap at 4 GiB,
+ * in compatibility mode too; what the processor itself accesses in long mode does not.
+ */
+static inline uint64_t cpu_next_page(const struct cpu *cpu, uint64_t linear, unsigned access)
 {
-    uint64_t next = (linear | CPU_PAGE_MASK) + 1;
+    const uint64_t next = (linear | CPU_PAGE_MASK) + 1;
 
-    return cpu->long_mode ? next : (uint32_t)next;
+    if (cpu->width == X86_CODE64 || (cpu->long_mode && (access & (CPU_SUPERVISOR | CPU_FLAT))))
+        return next;
+    return (uint32_t)next;
 }
 
 /* Physical memory without translation: page-table entries, instruction bytes. */

@@ -12,10 +12,12 @@
  * execute(); run_blocks() only meets it between iterations of a string instruction, which keeps it.
  */
 
-static uint64_t linear_rip(const struct cpu *cpu)
+/* Outside 64-bit mode the instruction pointer goes on from 4 GiB at 0. */
+static uint64_t linear_rip(struct cpu *cpu)
 {
     if (CPU_LIKELY(cpu->width == X86_CODE64))
         return cpu->r.rip;
+    cpu->r.rip = (uint32_t)cpu->r.rip;
     return (uint32_t)(cpu->r.seg[RINGSIDE_CS].base + cpu->r.rip);
 }
 

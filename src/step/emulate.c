@@ -66,6 +66,11 @@ static uint8_t *page(void *ctx, uint64_t gpa, bool *writable)
     return e->copy[e->copy_count++];
 }
 
+static bool allows(void *ctx, uint64_t gpa)
+{
+    return is_memory(((const struct step_emulator *)ctx)->step, gpa);
+}
+
 static int read_memory(void *ctx, struct cpu *cpu, uint64_t gpa, unsigned size, uint64_t *value)
 {
     const struct step_emulator *e = ctx;
@@ -134,6 +139,7 @@ static bool breakpoint(void *ctx, uint64_t gpa)
 
 static const struct cpu_bus bus = {
     .page = page,
+    .allows = allows,
     .read = read_memory,
     .write = write_memory,
     .in = in,
@@ -175,7 +181,7 @@ static void take_over(struct step_emulator *e, const struct step *step, unsigned
     e->copy_count = 0;
     cpu_code_drop_all(e->cpu.code);
     cpu_set_regs(&e->cpu, regs);
-    cpu_set_watches(&e->cpu, e->watches, e->watch_count); /* flushes the TLBs as well */
+    cpu_flush_tlb(&e->cpu);
     e->cpu.intr = e->cpu.nmi = e->cpu.yield = e->cpu.watch_pending = false;
     if (step->target->fpu && !step->target->fpu->read(step->ctx, vcpu, &e->fpu))
         e->cpu.fpu = e->fpu;
@@ -339,10 +345,17 @@ int step_watch_add(struct step *step, enum ringside_watch_kind kind, uint64_t li
                    uint64_t length)
 {
     struct step_emulator *e = step->emulator;
+    unsigned place = e->watch_count;
 
-    if (e->watch_count == STEP_WATCHES_MAX)
+    if (!length || linear + (length - 1) < linear)
+        return RINGSIDE_EINVAL;
+    if (place == STEP_WATCHES_MAX)
         return RINGSIDE_ENOSPC;
-    e->watches[e->watch_count++] = (struct cpu_watch){linear, length, watch_kind(kind)};
+    for (; place && e->watches[place - 1].address > linear; place--)
+        e->watches[place] = e->watches[place - 1];
+    e->watches[place] =
+        (struct cpu_watch){.address = linear, .length = length, .kind = watch_kind(kind)};
+    cpu_set_watches(&e->cpu, e->watches, ++e->watch_count);
     return RINGSIDE_OK;
 }
 
@@ -356,7 +369,8 @@ void step_watch_remove(struct step *step, enum ringside_watch_kind kind, uint64_
 
         if (w->address != linear || w->length != length || w->kind != watch_kind(kind))
             continue;
-        e->watches[i] = e->watches[--e->watch_count];
+        memmove(&e->watches[i], &e->watches[i + 1], (--e->watch_count - i) * sizeof *w);
+        cpu_set_watches(&e->cpu, e->watches, e->watch_count);
         return;
     }
 }

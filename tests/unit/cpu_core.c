@@ -533,8 +533,8 @@ static void breakpoints_stop_before(void **state)
 
 static void watchpoints_stop_after(void **state)
 {
-    static const struct cpu_watch watches[] = {{0x200004, 8, CPU_WATCH_READ},
-                                               {0x20000a, 1, CPU_WATCH_WRITE}};
+    static struct cpu_watch watches[] = {{0x200004, 8, CPU_WATCH_READ, 0},
+                                         {0x20000a, 1, CPU_WATCH_WRITE, 0}};
 
     (void)state;
     MACHINE_CODE(m, break_program);
@@ -547,6 +547,68 @@ static void watchpoints_stop_after(void **state)
     assert_int_equal(m->cpu.r.rip, CODE_AT + 18);
     assert_int_equal(m->cpu.watch_hit.address, 0x200008);
     assert_int_equal(cpu_run(&m->cpu, 100), CPU_EXIT_HALT);
+}
+
+/* --- Many watchpoints ------------------------------------------------------------------------ */
+
+static bool touches(const struct cpu_watch *w, uint64_t at, unsigned n, unsigned kind)
+{
+    return (w->kind & kind) && w->address < at + n && at < w->address + w->length;
+}
+
+/* Ranges of all lengths, some within others: the search finds what looking at each one finds. */
+static void watchpoints_are_found(void **state)
+{
+    enum { COUNT = 200, AREA = 8192 };
+    static struct cpu_watch watches[COUNT];
+    uint64_t random = 1, address = DATA_AT, bytes = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++) {
+        random = random * 6364136223846793005 + 1442695040888963407;
+        address += random >> 60 ? random >> 40 & 63 : 0;
+        watches[i] = (struct cpu_watch){address, (random >> 50 & 15) ? 1 + (random >> 54 & 7) : 300,
+                                        (uint8_t)(1 + (random >> 33) % 3), 0};
+    }
+    cpu_set_watches(&m->cpu, watches, COUNT);
+    for (uint64_t at = DATA_AT - 8; at < DATA_AT + AREA; at++) {
+        unsigned kind = at & 1 ? CPU_WATCH_READ : CPU_WATCH_WRITE, expected = 0;
+
+        while (expected < COUNT && !touches(&watches[expected], at, 4, kind))
+            expected++;
+        m->cpu.watch_pending = false;
+        if (kind == CPU_WATCH_READ)
+            cpu_read_linear(&m->cpu, at, &bytes, 4, CPU_READ);
+        else
+            cpu_write_linear(&m->cpu, at, &bytes, 4, CPU_WRITE);
+        assert_int_equal(m->cpu.watch_pending, expected < COUNT);
+        if (expected == COUNT)
+            continue;
+        address = watches[expected].address;
+        assert_int_equal(m->cpu.watch_hit.address, address > at ? address : at);
+        assert_int_equal(m->cpu.watch_hit.kind, watches[expected].kind);
+    }
+    m->cpu.watch_pending = false;
+}
+
+/* Pages without a watchpoint keep their fast path, between and behind thousands of them. */
+static void watchpoints_cost_nothing_elsewhere(void **state)
+{
+    enum { COUNT = 10000 };
+    static struct cpu_watch watches[COUNT];
+    uint64_t value;
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++)
+        watches[i] = (struct cpu_watch){
+            DATA_AT + (i < COUNT / 2 ? 0 : 0x2000) + i % (COUNT / 2) / 2, 4, CPU_WATCH_ACCESS, 0};
+    for (unsigned page = 0; page < 4; page++) {
+        cpu_set_watches(&m->cpu, watches, COUNT);
+        cpu_load(&m->cpu, RINGSIDE_DS, DATA_AT + page * 0x1000, 8, &value);
+        assert_int_equal(!cpu_host(&m->cpu, RINGSIDE_DS, DATA_AT + page * 0x1000, 8, false),
+                         page == 0 || page == 2);
+    }
+    m->cpu.watch_pending = false;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -577,6 +639,8 @@ int main(void)
         TEST(mov_ss_holds_nmi_and_traps),
         TEST(breakpoints_stop_before),
         TEST(watchpoints_stop_after),
+        TEST(watchpoints_are_found),
+        TEST(watchpoints_cost_nothing_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

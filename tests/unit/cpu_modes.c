@@ -289,12 +289,19 @@ static int write_ram(void *ctx, struct cpu *cpu, uint64_t gpa, unsigned size, ui
     return CPU_NEXT;
 }
 
+static bool is_ram(void *ctx, uint64_t gpa)
+{
+    (void)ctx;
+    return gpa < RAM_BYTES;
+}
+
 CODE(alone, "mov $0x200000, %esi\n movl $5, (%rsi)\n addl $6, (%rsi)\n mov $0xe0000000, %edi\n"
             "1: add %eax, (%rdi)\n hlt");
 
 static void without_pages_and_cache(void **state)
 {
-    static const struct cpu_bus bus = {.page = no_page, .read = read_ram, .write = write_ram};
+    static const struct cpu_bus bus = {
+        .page = no_page, .allows = is_ram, .read = read_ram, .write = write_ram};
     const struct cpu_model model = {.vendor = CPU_INTEL, .count = 1};
     struct ringside_regs r, after;
     struct cpu *cpu = malloc(sizeof(*cpu));
@@ -313,7 +320,93 @@ static void without_pages_and_cache(void **state)
     cpu_get_regs(cpu, &after);
     assert_memory_equal(&r, &after, sizeof(r));
     assert_int_equal(cpu->count, 4);
+
+    /* Memory up to the page end, a device behind it: neither is written. */
+    *machine_pte(m, 0x201000) = DEVICE_AT | 7;
+    cpu_flush_tlb(cpu);
+    assert_int_equal(cpu_copy_to(cpu, 0x200ff0, &r, 32), CPU_DECLINE);
+    assert_int_equal(word_at(0x200ff0), 0);
     free(cpu);
+}
+
+/* --- Where linear addresses end -------------------------------------------------------------- */
+
+/* The last page below 4 GiB, and at 0 and at 4 GiB other ones. */
+static void compatibility_mode(uint16_t access)
+{
+    enum { PDPT_AT = PML4_AT + 0x1000, PD_AT = PML4_AT + 0x3000, PT_AT = 0x30000 };
+    struct ringside_regs r;
+
+    machine_long_mode(m);
+    put64(PD_AT + 511 * 8, PT_AT | 7);
+    put64(PT_AT + 511 * 8, 0x300007);
+    put64(PDPT_AT + 4 * 8, 0x31007);
+    put64(0x31000, 0x32007);
+    put64(0x32000, 0x302007);
+    *machine_pte(m, 0) = 0x301007;
+    cpu_get_regs(&m->cpu, &r);
+    r.seg[RINGSIDE_CS] = (struct ringside_segment){0, 0xffffffff, 0x18, access};
+    r.seg[RINGSIDE_DS] = (struct ringside_segment){0xfffff000, 0xffffff, 0x10, 0xc093};
+    cpu_set_regs(&m->cpu, &r);
+}
+
+CODE(across, ".code32\n movl $0x44332211, 0xffe\n mov $5, %eax\n hlt\n .code64");
+
+static void compatibility_mode_wraps(void **state)
+{
+    static const uint64_t begins[] = {CODE_AT, 0xfffffffc};
+
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t host = begins[i] == CODE_AT ? CODE_AT : 0x300ffc;
+
+        compatibility_mode(0xc09b);
+        memcpy(m->ram + host, across, 4);
+        memcpy(m->ram + (i ? 0x301000 : host + 4), across + 4, (size_t)(across_end - across - 4));
+        m->ram[0x301100] = 0;
+        m->cpu.r.seg[RINGSIDE_DS].base = i ? 0x200000 : 0xfffff000;
+        cpu_update_mode(&m->cpu);
+        run_at(begins[i]);
+        assert_int_equal(GPR(RAX), 5);
+        if (i)
+            assert_int_equal(m->cpu.r.rip, (size_t)(across_end - across) - 4);
+        else
+            assert_int_equal(word_at(0x301000) & 0xffff, 0x4433);
+        assert_int_equal(word_at(0x302000), 0);
+    }
+    (void)state;
+}
+
+/* What the processor pushes in long mode is at a 64-bit address, whatever code it interrupts. */
+static void frames_do_not_wrap(void **state)
+{
+    const struct cpu_event event = {.vector = 0x40};
+
+    (void)state;
+    compatibility_mode(0xc09b);
+    put64(IDT_AT, 0);
+    m->cpu.r.idtr.base = 0x20000;
+    memcpy(m->ram + 0x20400, (uint64_t[]){0x8e0000080000 | 0x8c00, 0}, 16);
+    GPR(RSP) = 0x100000010;
+    m->cpu.r.gdtr.base = 0x20800;
+    put64(0x20808, 0x00af9b000000ffff);
+    assert_int_equal(cpu_take(&m->cpu, &event), CPU_EXIT_LIMIT);
+    assert_int_equal(word_at(0x302000), 0x100000010); /* RSP above SS */
+    assert_int_equal(word_at(0x301000), 0);
+}
+
+static void null_stack_segment(void **state)
+{
+    uint64_t linear;
+
+    (void)state;
+    compatibility_mode(0xc09b);
+    m->cpu.r.seg[RINGSIDE_SS] = (struct ringside_segment){.selector = 0};
+    cpu_update_mode(&m->cpu);
+    GPR(RSP) = 0;
+    assert_int_equal(cpu_linear(&m->cpu, RINGSIDE_SS, 0, 1, CPU_READ, &linear), CPU_FAULT);
+    assert_int_equal(m->cpu.fault.vector, X86_EXC_SS);
+    assert_int_equal(cpu_push(&m->cpu, 2, 0), CPU_FAULT);
+    assert_int_equal(m->cpu.fault.vector, X86_EXC_SS);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -330,6 +423,9 @@ int main(void)
         TEST(code_follows_its_mapping),
         TEST(misaligned_accesses_fault_on_request),
         TEST(without_pages_and_cache),
+        TEST(compatibility_mode_wraps),
+        TEST(frames_do_not_wrap),
+        TEST(null_stack_segment),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,6 +130,22 @@ static void sysret_sets_trap_flag(void **state)
     assert_int_equal(m->cpu.r.pending_debug, X86_DR6_BS);
 }
 
+/* An IRET that faults lets NMIs in again on Intel's processors. */
+CODE(do_iret, "iretq");
+
+static void iret_that_faults_and_nmi(void **state)
+{
+    (void)state;
+    for (unsigned vendor = CPU_INTEL; vendor <= CPU_AMD; vendor++) {
+        become((enum cpu_vendor)vendor);
+        m->cpu.r.nmi_blocked = true;
+        m->cpu.r.gpr[RINGSIDE_RSP] = DATA_AT; /* a null CS */
+        STEP(do_iret);
+        assert_int_equal(m->cpu.r.rip, IDT_HANDLER(X86_EXC_GP));
+        assert_int_equal(m->cpu.r.nmi_blocked, vendor == CPU_AMD);
+    }
+}
+
 /* --- MSRs ------------------------------------------------------------------------------------ */
 
 static void msrs_of_one_vendor(void **state)
@@ -299,6 +315,7 @@ int main(void)
         TEST(sysret_to_nowhere),
         TEST(sysret_stack_segment),
         TEST(sysret_sets_trap_flag),
+        TEST(iret_that_faults_and_nmi),
         TEST(msrs_of_one_vendor),
         TEST(msrs_read_and_write_back),
         TEST(tsc_and_its_adjustment),

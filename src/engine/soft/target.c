@@ -311,7 +311,7 @@ static bool reserve_watch(struct soft *soft)
 static int insert_watch(void *ctx, enum ringside_watch_kind kind, uint64_t linear, uint64_t length)
 {
     struct soft *soft = ctx;
-    struct cpu_watch watch = {linear, length, cpu_kind(kind)};
+    struct cpu_watch watch = {.address = linear, .length = length, .kind = cpu_kind(kind)};
     size_t position = position_of(soft, &watch);
 
     if (kind == RINGSIDE_WATCH_EXEC)
@@ -333,7 +333,7 @@ static int insert_watch(void *ctx, enum ringside_watch_kind kind, uint64_t linea
 static int remove_watch(void *ctx, enum ringside_watch_kind kind, uint64_t linear, uint64_t length)
 {
     struct soft *soft = ctx;
-    struct cpu_watch watch = {linear, length, cpu_kind(kind)};
+    struct cpu_watch watch = {.address = linear, .length = length, .kind = cpu_kind(kind)};
     size_t position = position_of(soft, &watch);
 
     if (kind == RINGSIDE_WATCH_EXEC)
