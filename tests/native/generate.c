@@ -443,7 +443,7 @@ static void prepare_memory(struct generator *g, struct native_case *c)
     if (insn->addrsize == 4)
         ea = (uint32_t)ea;
     at = ea - NATIVE_DATA;
-    if (at > NATIVE_PAGE - 8)
+    if (at > NATIVE_PAGE - (insn->op == X86_LDMXCSR ? 4 : 8))
         return;
     switch ((enum x86_op)insn->op) {
     case X86_JMP:
