@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cpu/code.h"
 #include "cpu/mmu.h"
+#include "x86/paging.h"
 
 /* --- Flags ----------------------------------------------------------------------------------- */
 
@@ -138,6 +139,7 @@ void cpu_get_regs(const struct cpu *cpu, struct ringside_regs *out)
 
 void cpu_set_regs(struct cpu *cpu, const struct ringside_regs *in)
 {
+    const uint64_t paging = cpu->paging_key;
     bool new_space = cpu->r.cr3 != in->cr3;
 
     cpu->r = *in;
@@ -148,6 +150,11 @@ void cpu_set_regs(struct cpu *cpu, const struct ringside_regs *in)
     cpu_update_mode(cpu);
     if (new_space)
         cpu_flush_tlb(cpu);
+    /* Of another engine's it is not known when it read them: now is as good as then. */
+    if ((new_space || paging != cpu->paging_key || cpu->model.borrowed) &&
+        x86_paging_mode(in->cr0, in->cr4, in->efer) == X86_PAGING_PAE &&
+        cpu_read_pdptes(cpu, in->cr3, cpu->pdpte) < 0)
+        memset(cpu->pdpte, 0, sizeof(cpu->pdpte));
 }
 
 /* --- Reset ----------------------------------------------------------------------------------- */
@@ -189,6 +196,7 @@ static void reset_common(struct cpu *cpu)
     cpu->debug_hits = 0;
     cpu->watch_pending = false;
     cpu->monitor_gpa = 0;
+    memset(cpu->pdpte, 0, sizeof(cpu->pdpte));
     cpu_update_mode(cpu);
     cpu_flush_tlb(cpu);
 }

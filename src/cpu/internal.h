@@ -147,6 +147,12 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t value);
  * caller's to flush).  The base of FS or GS alone needs no call in 64-bit mode.
  */
 void cpu_update_mode(struct cpu *cpu);
+/*
+ * PAE paging: the four pointers that CR3 names are read and checked when a control register is
+ * written, into cpu->pdpte, and walks use what was read then (Intel SDM vol. 3, 4.4.1; AMD's too,
+ * but for guests with nested paging: APM vol. 2, 15.25.10).
+ */
+int cpu_read_pdptes(struct cpu *cpu, uint64_t cr3, uint64_t pdpte[4]);
 /* TLB maintenance (Intel SDM vol. 3, 4.10.4). */
 void cpu_flush_nonglobal(struct cpu *cpu);
 void cpu_flush_page(struct cpu *cpu, uint64_t linear);

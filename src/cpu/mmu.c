@@ -35,8 +35,19 @@ int cpu_write_physical(struct cpu *cpu, uint64_t gpa, unsigned size, uint64_t va
     return CPU_NEXT;
 }
 
+int cpu_read_pdptes(struct cpu *cpu, uint64_t cr3, uint64_t pdpte[4])
+{
+    uint64_t entry[4];
+
+    for (unsigned i = 0; i < 4; i++)
+        CPU_TRY(cpu_read_physical(cpu, (cr3 & 0xffffffe0) + 8 * i, 8, &entry[i]));
+    memcpy(pdpte, entry, sizeof(entry));
+    return CPU_NEXT;
+}
+
 struct reader {
     struct cpu *cpu;
+    const uint64_t *pdpte; /* the first entry is one of these */
     int status;
 };
 
@@ -44,6 +55,11 @@ static bool read_entry(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 {
     struct reader *reader = ctx;
 
+    if (reader->pdpte) {
+        *entry = reader->pdpte[gpa >> 3 & 3];
+        reader->pdpte = NULL;
+        return true;
+    }
     reader->status = cpu_read_physical(reader->cpu, gpa, size, entry);
     return reader->status == CPU_NEXT;
 }
@@ -117,9 +133,11 @@ static int walk_page(struct cpu *cpu, uint64_t linear, unsigned access, enum cpu
         .efer = cpu->r.efer,
         .phys_bits = cpu->model.borrowed ? 52 : CPU_PHYS_BITS,
     };
-    struct reader reader = {cpu, CPU_DECLINE};
+    struct reader reader = {.cpu = cpu, .status = CPU_DECLINE};
     bool user = set == CPU_TLB_USER;
 
+    if (x86_paging_mode(cpu->r.cr0, cpu->r.cr4, cpu->r.efer) == X86_PAGING_PAE)
+        reader.pdpte = cpu->pdpte;
     switch (x86_paging_walk(walk, &paging, linear, read_entry, &reader)) {
     case X86_WALK_OK: break;
     case X86_WALK_NOT_PRESENT: return page_fault(cpu, linear, access, user, 0);

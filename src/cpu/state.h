@@ -108,6 +108,7 @@ struct cpu {
     enum cpu_exit exit;
 
     struct ringside_fpu fpu;
+    uint64_t pdpte[4];    /* of PAE paging: see cpu_read_pdptes() */
     uint64_t monitor_gpa; /* armed by MONITOR */
     uint64_t rng;         /* state of RDRAND and RDSEED: deterministic */
     uint64_t tsc_adjust, spec_ctrl, amd_hwcr;

@@ -13,23 +13,16 @@ static bool uses_pae_pointers(const struct cpu *cpu, uint64_t cr0, uint64_t cr4)
     return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(cpu->r.efer & X86_EFER_LME);
 }
 
-/*
- * PAE paging: the four pointers that CR3 names are checked when they are loaded (Intel SDM vol. 3,
- * 4.4.1).  This CPU then reads them anew at each walk, which the architecture leaves open.
- */
-static int check_pae_pointers(struct cpu *cpu, uint64_t cr3)
+static int load_pdptes(struct cpu *cpu, uint64_t cr3)
 {
-    const uint64_t reserved = ~((1ull << CPU_PHYS_BITS) - 1) | 0x1e6;
-    const uint64_t gpa = cr3 & 0xffffffe0;
-    uint64_t entry[4] = {0};
-    bool writable;
-    const uint8_t *page = cpu->bus->page(cpu->ctx, gpa & ~0xfffull, &writable);
+    const uint64_t reserved = ~0ull << CPU_PHYS_BITS | 0x1e6;
+    uint64_t pdpte[4];
 
-    if (page)
-        memcpy(entry, page + (gpa & 0xfff), sizeof(entry));
+    CPU_TRY(cpu_read_pdptes(cpu, cr3, pdpte));
     for (unsigned i = 0; i < 4; i++)
-        if ((entry[i] & 1) && (entry[i] & reserved))
+        if ((pdpte[i] & 1) && (pdpte[i] & reserved))
             return cpu_fault_code(cpu, X86_EXC_GP, 0);
+    memcpy(cpu->pdpte, pdpte, sizeof(pdpte));
     return CPU_NEXT;
 }
 
@@ -61,7 +54,7 @@ static int write_cr0(struct cpu *cpu, uint64_t value)
         return cpu_fault_code(cpu, X86_EXC_GP, 0);
     CPU_TRY(check_paging_switch(cpu, cr0));
     if (uses_pae_pointers(cpu, cr0, cpu->r.cr4) && ((cr0 ^ cpu->r.cr0) & pae_bits))
-        CPU_TRY(check_pae_pointers(cpu, cpu->r.cr3));
+        CPU_TRY(load_pdptes(cpu, cpu->r.cr3));
 
     cpu->r.efer &= ~(uint64_t)X86_EFER_LMA;
     if ((cr0 & X86_CR0_PG) && (cpu->r.efer & X86_EFER_LME))
@@ -81,7 +74,7 @@ static int write_cr3(struct cpu *cpu, uint64_t value)
     if (value >> CPU_PHYS_BITS)
         return cpu_fault_code(cpu, X86_EXC_GP, 0);
     if (uses_pae_pointers(cpu, cpu->r.cr0, cpu->r.cr4))
-        CPU_TRY(check_pae_pointers(cpu, value));
+        CPU_TRY(load_pdptes(cpu, value));
     cpu->r.cr3 = value;
     cpu_flush_nonglobal(cpu);
     return CPU_SYNC;
@@ -103,7 +96,7 @@ static int write_cr4(struct cpu *cpu, uint64_t cr4)
         ((changed & cr4 & X86_CR4_PCIDE) && (!cpu->long_mode || (cpu->r.cr3 & 0xfff))))
         return cpu_fault_code(cpu, X86_EXC_GP, 0);
     if (uses_pae_pointers(cpu, cpu->r.cr0, cr4) && (changed & pae_bits))
-        CPU_TRY(check_pae_pointers(cpu, cpu->r.cr3));
+        CPU_TRY(load_pdptes(cpu, cpu->r.cr3));
     cpu->r.cr4 = cr4;
     if (changed & X86_CR4_PCIDE)
         cpu_flush_tlb(cpu);

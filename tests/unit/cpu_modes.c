@@ -262,6 +262,48 @@ static void misaligned_accesses_fault_on_request(void **state)
     assert_int_equal(cpu_step(&m->cpu, 0), CPU_EXIT_SHUTDOWN);
 }
 
+/* The pointers of PAE paging are those that were there when CR3 was written. */
+CODE(reload_cr3, ".code32\n mov %cr3, %eax\n mov %eax, %cr3\n hlt\n .code64");
+
+static void pae_pointers_are_loaded(void **state)
+{
+    enum { PDPT_AT = 0x30020, PD_AT = 0x31000, OTHER_PD_AT = 0x32000 };
+    struct ringside_regs r;
+    uint64_t gpa;
+
+    (void)state;
+    protected_mode(0xffffffff, 0xc093);
+    MACHINE_CODE(m, reload_cr3);
+    put64(PDPT_AT, PD_AT | 1);
+    put64(PD_AT, 0x83);
+    put64(OTHER_PD_AT, 0x200083);
+    cpu_get_regs(&m->cpu, &r);
+    r.cr0 |= X86_CR0_PG;
+    r.cr3 = PDPT_AT;
+    r.cr4 = X86_CR4_PAE;
+    cpu_set_regs(&m->cpu, &r);
+    put64(PDPT_AT, OTHER_PD_AT | 1);
+    cpu_flush_tlb(&m->cpu);
+    assert_int_equal(cpu_translate(&m->cpu, 0x1234, CPU_READ, &gpa), CPU_NEXT);
+    assert_int_equal(gpa, 0x1234);
+    cpu_set_regs(&m->cpu, &r); /* nothing new in there */
+    assert_int_equal(cpu_translate(&m->cpu, 0x1234, CPU_READ, &gpa), CPU_NEXT);
+    assert_int_equal(gpa, 0x1234);
+    memcpy(m->ram + 0x200000 + CODE_AT, reload_cr3, (size_t)(reload_cr3_end - reload_cr3));
+    RUN_HLT();
+    assert_int_equal(cpu_translate(&m->cpu, 0x1234, CPU_READ, &gpa), CPU_NEXT);
+    assert_int_equal(gpa, 0x201234);
+    put64(PDPT_AT + 24, 0x1e7); /* reserved bits: #GP when it is loaded, and nothing is */
+    put64(PDPT_AT, PD_AT | 1);
+    m->cpu.r.idtr.limit = 0;
+    m->cpu.r.rip = CODE_AT;
+    m->cpu.r.activity = RINGSIDE_RUNNING;
+    assert_int_equal(cpu_run(&m->cpu, 100), CPU_EXIT_SHUTDOWN);
+    assert_int_equal(m->cpu.r.rip, CODE_AT + 3);
+    assert_int_equal(cpu_translate(&m->cpu, 0x1234, CPU_READ, &gpa), CPU_NEXT);
+    assert_int_equal(gpa, 0x201234);
+}
+
 /* --- On its own ------------------------------------------------------------------------------ */
 
 static uint8_t *no_page(void *ctx, uint64_t gpa, bool *writable)
@@ -422,6 +464,7 @@ int main(void)
         TEST(global_pages_outlive_cr3),
         TEST(code_follows_its_mapping),
         TEST(misaligned_accesses_fault_on_request),
+        TEST(pae_pointers_are_loaded),
         TEST(without_pages_and_cache),
         TEST(compatibility_mode_wraps),
         TEST(frames_do_not_wrap),

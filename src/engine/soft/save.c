@@ -9,7 +9,7 @@ struct header {
     char magic[8];
     uint64_t size, ram_bytes, time, instructions, turn, turn_end;
 };
-static const char magic[8] = "RSsoft1";
+static const char magic[8] = "RSsoft2";
 
 /* What a CPU is, without what it derives from that. */
 struct cpu_image {
@@ -17,6 +17,7 @@ struct cpu_image {
     struct ringside_fpu fpu;
     uint64_t count;
     int64_t tsc_offset;
+    uint64_t pdpte[4];
     uint64_t monitor_gpa, rng, tsc_adjust, spec_ctrl, amd_hwcr;
     uint64_t mtrr_def, mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
     bool nmi, init_pending, sipi_pending;
@@ -57,6 +58,7 @@ static void save_cpu(const struct soft_vcpu *vcpu, struct cpu_image *image)
     memcpy(&image->fpu, &cpu->fpu, sizeof image->fpu);
     image->count = cpu->count;
     image->tsc_offset = cpu->tsc_offset;
+    memcpy(image->pdpte, cpu->pdpte, sizeof image->pdpte);
     image->monitor_gpa = cpu->monitor_gpa;
     image->rng = cpu->rng;
     image->tsc_adjust = cpu->tsc_adjust;
@@ -95,6 +97,7 @@ static void restore_cpu(struct soft_vcpu *vcpu, const struct cpu_image *image, u
     vcpu->sipi_pending = image->sipi_pending;
     vcpu->sipi_vector = image->sipi_vector;
     cpu_set_regs(cpu, &image->regs);
+    memcpy(cpu->pdpte, image->pdpte, sizeof cpu->pdpte);
     cpu_flush_tlb(cpu);
 }
 
