@@ -54,6 +54,13 @@ static void guest_ended(void *ctx, int what, int status)
         tool_say(what == VM_RESET ? "the guest reset the machine" : "the guest powered off");
 }
 
+static void guest_declined(void *ctx, const char *text)
+{
+    struct run *run = ctx;
+    run->status = TOOL_BAD_INPUT;
+    tool_say("%s", text);
+}
+
 static uint64_t host_ns(void)
 {
     struct timespec now;
@@ -129,6 +136,7 @@ static int build_machine(struct run *run)
         .ctx = run,
         .serial_out = guest_wrote,
         .ended = guest_ended,
+        .declined = guest_declined,
     };
     int error = 0;
     run->soft = soft_new(&config, &error);

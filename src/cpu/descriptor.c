@@ -313,12 +313,12 @@ void cpu_stack_enter(struct cpu *cpu, const struct cpu_stack *stack)
 
 int cpu_task_switch(struct cpu *cpu)
 {
-    (void)cpu;
+    cpu->missing = "hardware task switching";
     return CPU_DECLINE;
 }
 
 int cpu_enter_v8086(struct cpu *cpu)
 {
-    (void)cpu;
+    cpu->missing = "virtual-8086 mode";
     return CPU_DECLINE;
 }

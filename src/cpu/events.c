@@ -201,7 +201,7 @@ static void record_cause(struct cpu *cpu, const struct cpu_event *event)
 int cpu_deliver_once(struct cpu *cpu, const struct cpu_event *event)
 {
     if (cpu->r.rflags & X86_FLAG_VM)
-        return CPU_DECLINE;
+        return cpu_enter_v8086(cpu);
     CPU_TRY(cpu_is_real_mode(cpu) ? deliver_real(cpu, event) : deliver_protected(cpu, event));
     if (event->kind == CPU_EVENT_NMI)
         cpu->r.nmi_blocked = true;

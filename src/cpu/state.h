@@ -106,6 +106,7 @@ struct cpu {
     struct cpu_watch_hit watch_hit;
     bool watch_pending;
     enum cpu_exit exit;
+    const char *missing; /* with CPU_EXIT_DECLINED: what this CPU does not have, or NULL */
 
     struct ringside_fpu fpu;
     uint64_t pdpte[4];    /* of PAE paging: see cpu_read_pdptes() */

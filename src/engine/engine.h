@@ -22,6 +22,9 @@ struct soft_config {
     void (*serial_out)(void *ctx, uint8_t byte);
     void (*ended)(void *ctx, int what,
                   int status); /* enum vm_request: the guest asked for its end */
+    /* A vCPU is at what the software CPU does not have: text says where and what.  With a debugger
+     * attached it stands there, else the run has ended (SOFT_ENDED). */
+    void (*declined)(void *ctx, const char *text);
 };
 
 struct soft *soft_new(const struct soft_config *config,

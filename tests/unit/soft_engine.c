@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ struct console {
     char text[64];
     size_t count;
     int ended;
+    char declined[200];
 };
 
 static void serial_out(void *ctx, uint8_t byte)
@@ -66,6 +68,13 @@ static void ended(void *ctx, int what, int status)
 {
     (void)status;
     ((struct console *)ctx)->ended = what;
+}
+
+static void declined(void *ctx, const char *text)
+{
+    struct console *console = ctx;
+
+    snprintf(console->declined, sizeof console->declined, "%s", text);
 }
 
 static struct ringside_regs entry_regs(void)
@@ -93,6 +102,7 @@ static struct soft *start(struct console *console)
         .ctx = console,
         .serial_out = serial_out,
         .ended = ended,
+        .declined = declined,
     };
     static const uint64_t gdt[] = {0, 0x00cf9b000000ffff, 0x00cf93000000ffff};
     struct ringside_regs regs = entry_regs();
@@ -418,10 +428,35 @@ static void a_set_holds_what_it_was_given(void **state)
     soft_set_free(&set);
 }
 
+/* IRET to V8086 mode, which is not there: the run ends and says where. */
+static void what_is_missing_ends_the_run(void **state)
+{
+    static const uint8_t code[] = {
+        0x68, 2, 0,    2, 0, /* push $0x20002 */
+        0x6a, 0, 0x6a, 0, 0xcf,
+    };
+    struct console console;
+    struct soft *soft = start(&console);
+    struct ringside_regs regs = entry_regs();
+    uint64_t idle;
+
+    (void)state;
+    regs.gpr[RINGSIDE_RSP] = 0x8000;
+    soft_set_entry(soft, &regs);
+    vm_write(soft_vm(soft), BASE, code, sizeof code);
+    assert_int_equal(soft_run(soft, 1000, true, &idle), SOFT_ENDED);
+    assert_int_equal(soft_instructions(soft), 3);
+    assert_non_null(strstr(console.declined, "vCPU 0 at RIP 0x"));
+    assert_non_null(strstr(console.declined, "(bytes cf): virtual-8086 mode is not supported"));
+    assert_int_equal(console.ended, -1);
+    soft_free(soft);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_cpus_work),
+        cmocka_unit_test(what_is_missing_ends_the_run),
         cmocka_unit_test(cuts_change_nothing),
         cmocka_unit_test(steps_change_nothing),
         cmocka_unit_test(a_saved_run_goes_on),

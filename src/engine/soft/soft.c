@@ -3,6 +3,8 @@
 #include "engine/soft/soft.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -300,15 +302,47 @@ static bool someone_sleeps(struct soft *soft)
 
 /* --- A turn ---------------------------------------------------------------------------------- */
 
+/* The bytes at RIP, as far as they can be read. */
+static void describe_code(struct cpu *cpu, char *text, size_t size)
+{
+    const struct ringside_regs *r = &cpu->r;
+    bool code64 = r->efer & X86_EFER_LMA && r->seg[RINGSIDE_CS].access & X86_SEG_L;
+    uint64_t linear = code64 ? r->rip : (uint32_t)(r->seg[RINGSIDE_CS].base + r->rip);
+    struct x86_insn insn;
+    uint8_t byte;
+    unsigned length = cpu_peek(cpu, &insn) == CPU_NEXT ? insn.length : 1;
+
+    *text = 0;
+    for (unsigned i = 0; i < length && cpu_copy_from(cpu, linear + i, &byte, 1) == CPU_NEXT; i++)
+        snprintf(text + 3 * i, size - 3 * i, " %02x", byte);
+}
+
+/* What the software CPU does not have.  Without a debugger to look at it this is the end. */
+void soft_declined(struct soft *soft, unsigned index, struct ringside_exit *exit)
+{
+    struct cpu *cpu = soft->vcpu[index].cpu;
+    char code[3 * X86_INSN_MAX + 1], text[200];
+
+    describe_code(cpu, code, sizeof code);
+    snprintf(text, sizeof text, "vCPU %u at RIP 0x%" PRIx64 " (bytes%s): %s is not supported",
+             index, cpu->r.rip, code, cpu->missing ? cpu->missing : "this instruction");
+    if (soft->config.declined)
+        soft->config.declined(soft->config.ctx, text);
+    exit->reason = RINGSIDE_EXIT_ERROR;
+    if (!soft->server || !ringside_attached(soft->server))
+        soft->ended = true;
+}
+
 /* The vCPU ran into a breakpoint's place; if it is none of this address it runs over it. */
-static bool at_breakpoint(struct soft *soft, unsigned index, struct ringside_exit *exit)
+static void at_breakpoint(struct soft *soft, unsigned index, struct ringside_exit *exit)
 {
     if (soft_breakpoint_hit(soft, index, exit))
-        return true;
-    enum cpu_exit why = cpu_step(soft->vcpu[index].cpu, CPU_STEP_OVER_BREAK);
-    if (why == CPU_EXIT_WATCH)
-        soft_watch_exit(soft->vcpu[index].cpu, exit);
-    return why == CPU_EXIT_WATCH;
+        return;
+    switch (cpu_step(soft->vcpu[index].cpu, CPU_STEP_OVER_BREAK)) {
+    case CPU_EXIT_WATCH: soft_watch_exit(soft->vcpu[index].cpu, exit); break;
+    case CPU_EXIT_DECLINED: soft_declined(soft, index, exit); break;
+    default: break;
+    }
 }
 
 static void run_turn(struct soft *soft, unsigned index, uint64_t limit, struct ringside_exit *exit)
@@ -324,9 +358,9 @@ static void run_turn(struct soft *soft, unsigned index, uint64_t limit, struct r
         break;
     case CPU_EXIT_BREAKPOINT: at_breakpoint(soft, index, exit); break;
     case CPU_EXIT_WATCH: soft_watch_exit(cpu, exit); break;
-    case CPU_EXIT_SHUTDOWN: break; /* told when its turn comes again */
-    case CPU_EXIT_INTERCEPT:
-    case CPU_EXIT_DECLINED: exit->reason = RINGSIDE_EXIT_ERROR; break;
+    case CPU_EXIT_SHUTDOWN: break;  /* told when its turn comes again */
+    case CPU_EXIT_INTERCEPT: break; /* nobody asked for one */
+    case CPU_EXIT_DECLINED: soft_declined(soft, index, exit); break;
     }
 }
 

@@ -64,6 +64,8 @@ extern const struct cpu_bus soft_bus; /* bus.c; ctx is the struct soft */
 uint64_t soft_clock(const struct soft *soft); /* instruction times, exact while a vCPU runs */
 void soft_poke(struct soft *soft);            /* the running vCPU comes out after its instruction */
 
+void soft_declined(struct soft *soft, unsigned index, struct ringside_exit *exit);
+
 extern const struct ringside_step_ops soft_step_ops; /* step.c; ctx is the struct soft */
 /* One turn of a vCPU with an armed step, up to `limit` of its count. */
 void soft_step_turn(struct soft *soft, unsigned index, uint64_t limit, struct ringside_exit *exit);
