@@ -1,6 +1,7 @@
 /* A debugger that only measures: the same packets to any server of the GDB remote protocol. */
 /*
  * usage: rsp_bench PORT steps SECONDS                single steps a second
+ *        rsp_bench PORT trips SECONDS                round trips a second that ask for nothing
  *        rsp_bench PORT memory BEGIN LENGTH SECONDS  MB a second by 'm' (and 'x' if it is there)
  *        rsp_bench PORT range AT BEGIN END           seconds from a breakpoint AT to leaving a
  * range
@@ -142,6 +143,17 @@ static void bench_steps(double seconds)
     printf("%.0f\n", steps / (now() - start));
 }
 
+/* vMustReplyEmpty: the server has nothing to do but to answer. */
+static void bench_trips(double seconds)
+{
+    unsigned trips = 0;
+    double start = now();
+    while (now() - start < seconds)
+        for (unsigned i = 0; i < 50; i++, trips++)
+            ask("vMustReplyEmpty");
+    printf("%.0f\n", trips / (now() - start));
+}
+
 static double megabytes(char command, uint64_t from, uint64_t length, size_t chunk, double seconds)
 {
     uint64_t done = 0, at = 0;
@@ -176,11 +188,13 @@ int main(int argc, char **argv)
 {
     bool binary;
     if (argc < 4)
-        die("usage: rsp_bench PORT steps|memory|range ...");
+        die("usage: rsp_bench PORT steps|trips|memory|range ...");
     connect_to(argv[1]);
     size_t packet = handshake(&binary);
     if (strcmp(argv[2], "steps") == 0) {
         bench_steps(atof(argv[3]));
+    } else if (strcmp(argv[2], "trips") == 0) {
+        bench_trips(atof(argv[3]));
     } else if (strcmp(argv[2], "memory") == 0 && argc == 6) {
         uint64_t from = strtoull(argv[3], NULL, 0), length = strtoull(argv[4], NULL, 0);
         size_t chunk = packet / 2 - 16 < 65536 ? packet / 2 - 16 : 65536;
@@ -190,7 +204,7 @@ int main(int argc, char **argv)
         bench_range(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0),
                     strtoull(argv[5], NULL, 0));
     } else {
-        die("usage: rsp_bench PORT steps|memory|range ...");
+        die("usage: rsp_bench PORT steps|trips|memory|range ...");
     }
     return 0;
 }

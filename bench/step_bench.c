@@ -1,0 +1,131 @@
+/* How fast steps are by emulation, on engines that offer more or less of themselves. */
+/*
+ * usage: step_bench [MILLIONS]
+ * Instructions a second in a range step that is left after so many, and single steps a second with
+ * the protocol but without a connection.
+ */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "session.h"
+#include "x86/regs.h"
+
+enum { RAM = 4 << 20, CODE = 0x10000, STACK = 0x20000, DATA = 0x30000, TABLES = 0x40000 };
+enum { PER_TURN = 8 };
+
+extern const uint8_t step_registers[], step_registers_end[], step_memory[], step_memory_end[];
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static uint64_t address_of(const uint8_t *label)
+{
+    return CODE + (uint64_t)(label - step_registers);
+}
+
+/* 64-bit mode, the first 2 MiB mapped one to one in small pages. */
+static void start(struct session *s, const uint8_t *loop, uint64_t turns)
+{
+    enum { CODE64 = 0xa09b, DATA64 = 0xc093, PAGE = 4096, WRITABLE = 3 };
+    const struct vm_config vm = {.ram_bytes = RAM, .cpus = 1, .exit_port = -1};
+    struct ringside_regs regs = session_flat(address_of(loop));
+
+    session_machine(s, &vm, SOFT_INTEL);
+    vm_write(soft_vm(s->soft), CODE, step_registers,
+             (size_t)(step_memory_end - step_registers) + 1);
+    for (uint64_t level = 0; level < 3; level++) {
+        const uint64_t entry = (TABLES + (level + 1) * PAGE) | WRITABLE;
+        vm_write(soft_vm(s->soft), TABLES + level * PAGE, &entry, sizeof entry);
+    }
+    for (uint64_t i = 0; i < 512; i++) {
+        const uint64_t entry = i * PAGE | WRITABLE;
+        vm_write(soft_vm(s->soft), TABLES + 3 * PAGE + 8 * i, &entry, sizeof entry);
+    }
+    regs.cr0 |= X86_CR0_PG;
+    regs.cr3 = TABLES;
+    regs.cr4 = X86_CR4_PAE;
+    regs.efer = X86_EFER_LME | X86_EFER_LMA;
+    regs.seg[RINGSIDE_CS].access = CODE64;
+    regs.seg[RINGSIDE_SS].access = DATA64;
+    regs.gpr[RINGSIDE_RCX] = turns;
+    regs.gpr[RINGSIDE_RSI] = DATA;
+    regs.gpr[RINGSIDE_RSP] = STACK;
+    soft_set_entry(s->soft, &regs);
+}
+
+static double measure_range(const struct ringside_target *target, const uint8_t *loop,
+                            const uint8_t *end, uint64_t instructions)
+{
+    static struct session s;
+    char packet[64];
+    double time;
+
+    start(&s, loop, instructions / PER_TURN);
+    session_attach(&s, target, RINGSIDE_STEP_EMULATE);
+    snprintf(packet, sizeof packet, "vCont;r%llx,%llx:1", (unsigned long long)address_of(loop),
+             (unsigned long long)address_of(end));
+    time = seconds();
+    session_expect(&s, packet, "T05");
+    time = seconds() - time;
+    if (session_regs(&s, 0).rip != address_of(end))
+        session_fail("the range was left elsewhere");
+    session_detach(&s);
+    session_free(&s);
+    return (double)instructions / time;
+}
+
+static double measure_single(const struct ringside_target *target)
+{
+    enum { STEPS = 50000 };
+    static struct session s;
+    double time;
+
+    start(&s, step_memory, STEPS);
+    session_attach(&s, target, RINGSIDE_STEP_EMULATE);
+    time = seconds();
+    for (unsigned i = 0; i < STEPS; i++)
+        session_expect(&s, "vCont;s:1", "T05");
+    time = seconds() - time;
+    session_detach(&s);
+    session_free(&s);
+    return STEPS / time;
+}
+
+static void measure(const char *what, const struct ringside_target *target, uint64_t instructions)
+{
+    printf("%-32s %10.1f %10.1f %12.0f\n", what,
+           measure_range(target, step_registers, step_registers_end, instructions) / 1e6,
+           measure_range(target, step_memory, step_memory_end, instructions) / 1e6,
+           measure_single(target));
+}
+
+int main(int argc, char **argv)
+{
+    const uint64_t millions = argc == 2 ? strtoul(argv[1], NULL, 10) : 20;
+    const struct ringside_direct_ops no_pages = {.is_memory = soft_target()->direct->is_memory};
+    struct ringside_target target = *soft_target();
+
+    printf("%-32s %10s %10s %12s\n", "", "registers", "memory", "single");
+    printf("%-32s %10s %10s %12s\n", "", "M/s", "M/s", "steps/s");
+    measure("the soft engine", &target, millions * 1000000);
+    target.direct = &no_pages;
+    measure("no pages: is_memory only", &target, millions * 1000000);
+    target = (struct ringside_target){
+        .vcpu_count = target.vcpu_count,
+        .read_regs = target.read_regs,
+        .write_regs = target.write_regs,
+        .read_memory = target.read_memory,
+        .write_memory = target.write_memory,
+        .kick = target.kick,
+    };
+    measure("registers and memory only", &target, millions * 1000000);
+    return 0;
+}
