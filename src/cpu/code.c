@@ -86,8 +86,7 @@ void cpu_code_drop_all(struct cpu_code *code)
     code->pages_used = 0;
     code->top = code->arena;
     for (struct cpu *cpu = code->cpus; cpu; cpu = next_sharer(code, cpu)) {
-        for (unsigned i = 0; i < CPU_JUMP_SIZE; i++)
-            cpu->jump[i].key = CPU_KEY_NONE;
+        cpu_forget_jumps(cpu);
         cpu_end_block(cpu);
     }
 }
@@ -244,13 +243,12 @@ static bool ends_block(const struct x86_insn *insn)
     }
 }
 
-int cpu_code_fetch(struct cpu *cpu, uint64_t linear, struct cpu_slot *slot)
+/* Byte by byte: how long an instruction is shows only as it is read. */
+static int fetch_bytes(struct cpu *cpu, uint64_t linear, struct x86_insn *insn, int *length)
 {
     uint8_t bytes[X86_INSN_MAX];
-    int length = X86_DECODE_SHORT;
-    uint64_t first_gpa = 0;
 
-    for (unsigned n = 0; n < X86_INSN_MAX && length == X86_DECODE_SHORT; n++) {
+    for (unsigned n = 0; n < X86_INSN_MAX && *length == X86_DECODE_SHORT; n++) {
         const struct cpu_fetch_entry *page;
         uint64_t at = linear + n, byte;
 
@@ -262,14 +260,27 @@ int cpu_code_fetch(struct cpu *cpu, uint64_t linear, struct cpu_slot *slot)
             byte = page->host[at];
         else
             CPU_TRY(cpu->bus->read(cpu->ctx, cpu, page->gpa | at, 1, &byte));
-        if (n == 0)
-            first_gpa = page->gpa | at;
         bytes[n] = (uint8_t)byte;
-        length = x86_decode(&slot->insn, bytes, n + 1, cpu->width);
+        *length = x86_decode(insn, bytes, n + 1, cpu->width);
     }
+    return CPU_NEXT;
+}
+
+int cpu_code_fetch(struct cpu *cpu, uint64_t linear, struct cpu_slot *slot)
+{
+    const struct cpu_fetch_entry *page;
+    uint64_t offset = linear & CPU_PAGE_MASK, gpa;
+    int length = X86_DECODE_SHORT;
+
+    CPU_TRY(cpu_fetch_page(cpu, linear, &page));
+    gpa = page->gpa | offset;
+    if (page->host && offset + X86_INSN_MAX <= 4096)
+        length = x86_decode(&slot->insn, page->host + offset, X86_INSN_MAX, cpu->width);
+    else
+        CPU_TRY(fetch_bytes(cpu, linear, &slot->insn, &length));
     if (length < 0)
         return decode_fault(cpu, length);
-    bind(cpu, slot, first_gpa);
+    bind(cpu, slot, gpa);
     return CPU_NEXT;
 }
 
@@ -390,6 +401,7 @@ int cpu_code_find(struct cpu *cpu, uint64_t linear, struct cpu_block **found)
     }
     jump->key = linear ^ cpu->code_key;
     jump->block = block;
+    cpu->jump_used = true;
     *found = block;
     return CPU_NEXT;
 }

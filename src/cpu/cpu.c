@@ -253,6 +253,7 @@ void cpu_init(struct cpu *cpu, const struct cpu_model *model, const struct cpu_b
     cpu->code = code;
     cpu_code_join(cpu);
     for (unsigned set = 0; set < CPU_TLB_SETS; set++)
-        cpu->tlb_used[set] = true; /* so that the first flush reaches all entries */
+        cpu->tlb_fills[set] = CPU_TLB_NOTED + 1; /* so that the first flush reaches all entries */
+    cpu->jump_used = true;
     cpu_reset(cpu);
 }

@@ -49,6 +49,9 @@ struct cpu_bus {
     /* The host address of the 4 KiB page of RAM or ROM at gpa (page-aligned), NULL where there is
      * none.  *writable is false for ROM.  Stays valid until cpu_flush_tlb of every CPU. */
     uint8_t *(*page)(void *ctx, uint64_t gpa, bool *writable);
+    /* May be NULL.  Likewise for instructions that come from a page that has no page(): a copy
+     * will do, if the owner keeps it up to date with write(). */
+    const uint8_t *(*code_page)(void *ctx, uint64_t gpa);
     /* May the page of gpa, which has no page(), be touched?  What may not is CPU_DECLINE before any
      * part of an access is made.  NULL: all of them. */
     bool (*allows)(void *ctx, uint64_t gpa);

@@ -166,6 +166,29 @@ static unsigned half(uint64_t linear)
     return linear >> 63;
 }
 
+/* The entries of a set that may hold something are nth_filled(0) to nth_filled(count_filled() - 1).
+ */
+static unsigned count_filled(const struct cpu *cpu, unsigned set)
+{
+    return cpu->tlb_fills[set] > CPU_TLB_NOTED ? CPU_TLB_SIZE : cpu->tlb_fills[set];
+}
+
+static struct cpu_tlb_entry *nth_filled(struct cpu *cpu, unsigned set, unsigned n)
+{
+    return &cpu->tlb[set][cpu->tlb_fills[set] > CPU_TLB_NOTED ? n : cpu->tlb_filled[set][n]];
+}
+
+static void note_fill(struct cpu *cpu, enum cpu_tlb_set set, const struct cpu_tlb_entry *entry)
+{
+    unsigned n = cpu->tlb_fills[set];
+
+    if (n > CPU_TLB_NOTED)
+        return;
+    if (n < CPU_TLB_NOTED)
+        cpu->tlb_filled[set][n] = (uint16_t)(entry - cpu->tlb[set]);
+    cpu->tlb_fills[set]++;
+}
+
 /* The tag for accesses to a page that has been translated and allowed. */
 static uint64_t tag(const struct cpu *cpu, const struct cpu_tlb_entry *entry, uint64_t page,
                     bool write)
@@ -204,7 +227,7 @@ static int fill(struct cpu *cpu, uint64_t linear, unsigned access, enum cpu_tlb_
     entry->read = tag(cpu, entry, page, false); /* what may be written may be read */
     if (access & CPU_WRITE)
         entry->write = tag(cpu, entry, page, true);
-    cpu->tlb_used[set] = true;
+    note_fill(cpu, set, entry);
     return CPU_NEXT;
 }
 
@@ -227,6 +250,13 @@ int cpu_find_place(struct cpu *cpu, uint64_t linear, unsigned access, struct cpu
     else if (cpu->bus->allows && !cpu->bus->allows(cpu->ctx, place->gpa))
         return CPU_DECLINE;
     return CPU_NEXT;
+}
+
+void cpu_forget_jumps(struct cpu *cpu)
+{
+    for (unsigned i = 0; cpu->jump_used && i < CPU_JUMP_SIZE; i++)
+        cpu->jump[i].key = CPU_KEY_NONE;
+    cpu->jump_used = false;
 }
 
 /* Forget where the code of a page, and of an instruction that reaches into it, was found. */
@@ -263,14 +293,16 @@ int cpu_fetch_page(struct cpu *cpu, uint64_t linear, const struct cpu_fetch_entr
     entry->key = key;
     entry->gpa = walk.gpa & ~CPU_PAGE_MASK;
     entry->host = cpu->bus->page(cpu->ctx, entry->gpa, &writable);
+    if (!entry->host && cpu->bus->code_page)
+        entry->host = cpu->bus->code_page(cpu->ctx, entry->gpa);
     return CPU_NEXT;
 }
 
 void cpu_protect_code(struct cpu *cpu, uint64_t gpa)
 {
     for (unsigned set = 0; set < CPU_TLB_SETS; set++)
-        for (unsigned i = 0; cpu->tlb_used[set] && i < CPU_TLB_SIZE; i++) {
-            struct cpu_tlb_entry *entry = &cpu->tlb[set][i];
+        for (unsigned i = 0; i < count_filled(cpu, set); i++) {
+            struct cpu_tlb_entry *entry = nth_filled(cpu, set, i);
 
             if ((entry->gpa & ~CPU_PAGE_MASK) == gpa && entry->write != CPU_TLB_NONE)
                 entry->write |= CPU_TLB_SLOW;
@@ -286,8 +318,7 @@ static void drop(struct cpu_tlb_entry *entry)
 
 static void flush_code(struct cpu *cpu)
 {
-    for (unsigned i = 0; i < CPU_JUMP_SIZE; i++)
-        cpu->jump[i].key = CPU_KEY_NONE;
+    cpu_forget_jumps(cpu);
     for (unsigned i = 0; i < CPU_FETCH_SIZE; i++)
         cpu->fetch[i].key = CPU_KEY_NONE;
     cpu_end_block(cpu);
@@ -296,9 +327,9 @@ static void flush_code(struct cpu *cpu)
 void cpu_flush_tlb(struct cpu *cpu)
 {
     for (unsigned set = 0; set < CPU_TLB_SETS; set++) {
-        for (unsigned i = 0; cpu->tlb_used[set] && i < CPU_TLB_SIZE; i++)
-            drop(&cpu->tlb[set][i]);
-        cpu->tlb_used[set] = false;
+        for (unsigned i = 0; i < count_filled(cpu, set); i++)
+            drop(nth_filled(cpu, set, i));
+        cpu->tlb_fills[set] = 0;
     }
     cpu->large[0] = cpu->large[1] = false;
     flush_code(cpu);
@@ -307,9 +338,9 @@ void cpu_flush_tlb(struct cpu *cpu)
 void cpu_flush_nonglobal(struct cpu *cpu)
 {
     for (unsigned set = 0; set < CPU_TLB_SETS; set++)
-        for (unsigned i = 0; cpu->tlb_used[set] && i < CPU_TLB_SIZE; i++)
-            if (!(cpu->tlb[set][i].gpa & CPU_TLB_GLOBAL))
-                drop(&cpu->tlb[set][i]);
+        for (unsigned i = 0; i < count_filled(cpu, set); i++)
+            if (!(nth_filled(cpu, set, i)->gpa & CPU_TLB_GLOBAL))
+                drop(nth_filled(cpu, set, i));
     flush_code(cpu);
 }
 
@@ -317,8 +348,8 @@ void cpu_flush_nonglobal(struct cpu *cpu)
 static void flush_large(struct cpu *cpu, uint64_t linear)
 {
     for (unsigned set = 0; set < CPU_TLB_SETS; set++)
-        for (unsigned i = 0; cpu->tlb_used[set] && i < CPU_TLB_SIZE; i++) {
-            struct cpu_tlb_entry *entry = &cpu->tlb[set][i];
+        for (unsigned i = 0; i < count_filled(cpu, set); i++) {
+            struct cpu_tlb_entry *entry = nth_filled(cpu, set, i);
 
             if ((entry->gpa & CPU_TLB_LARGE) && entry->read >> 30 == linear >> 30)
                 drop(entry);

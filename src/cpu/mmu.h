@@ -38,6 +38,8 @@ int cpu_write_physical(struct cpu *cpu, uint64_t gpa, unsigned size, uint64_t va
 /* The page of an instruction fetch. */
 int cpu_fetch_page(struct cpu *cpu, uint64_t linear, const struct cpu_fetch_entry **entry);
 
+void cpu_forget_jumps(struct cpu *cpu); /* empties jump[] */
+
 /* Index in jump[]. */
 static inline unsigned cpu_jump_index(uint64_t linear)
 {

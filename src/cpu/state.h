@@ -19,7 +19,7 @@ struct cpu_flags {
     uint64_t carry;
 };
 
-enum { CPU_TLB_SIZE = 1024, CPU_JUMP_SIZE = 4096, CPU_FETCH_SIZE = 256 };
+enum { CPU_TLB_SIZE = 1024, CPU_TLB_NOTED = 16, CPU_JUMP_SIZE = 4096, CPU_FETCH_SIZE = 256 };
 
 /*
  * A data TLB entry maps one linear page.  A tag is the page's linear address when accesses of that
@@ -126,8 +126,11 @@ struct cpu {
     struct cpu_tlb_entry tlb[CPU_TLB_SETS][CPU_TLB_SIZE];
     struct cpu_jump_entry jump[CPU_JUMP_SIZE];
     struct cpu_fetch_entry fetch[CPU_FETCH_SIZE];
-    bool tlb_used[CPU_TLB_SETS]; /* filled since the last flush of all */
-    bool large[2];               /* a larger page is in the TLBs, by half of the address space */
+    /* Entries filled since the last flush of all, and which: counted up to one more than are noted,
+     * so that a flush after little work is little work. */
+    uint16_t tlb_fills[CPU_TLB_SETS], tlb_filled[CPU_TLB_SETS][CPU_TLB_NOTED];
+    bool jump_used; /* likewise */
+    bool large[2];  /* a larger page is in the TLBs, by half of the address space */
 };
 
 #endif

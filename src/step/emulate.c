@@ -9,7 +9,7 @@
  * No hardware is used, so there is nothing that could leak, on any engine.  What this CPU does not
  * know, and what belongs to the engine (ports, MSRs, CPUID, the TSC, devices), it declines:
  * cpu_model.borrowed.  All that is cached here is dropped before each use: in between, the guest
- * ran.
+ * ran.  Decoded code is worth its cache only for ranges.
  */
 enum { CODE_BYTES = 256 * 1024, COPIES = 64, PAGE = 4096 };
 
@@ -25,7 +25,8 @@ struct step_emulator {
     unsigned copy_count;
     uint64_t copy_gpa[COPIES];
     uint8_t copy[COPIES][PAGE];
-    uint64_t code[CODE_BYTES / 8];
+    struct cpu_code *code; /* at code_memory */
+    uint64_t code_memory[CODE_BYTES / 8];
 };
 
 /* --- The bus --------------------------------------------------------------------------------- */
@@ -45,25 +46,39 @@ static uint8_t *find_copy(struct step_emulator *e, uint64_t gpa)
     return NULL;
 }
 
-static uint8_t *page(void *ctx, uint64_t gpa, bool *writable)
+static uint8_t *copy_page(struct step_emulator *e, uint64_t gpa)
 {
-    struct step_emulator *e = ctx;
     const struct step *step = e->step;
-    const struct ringside_direct_ops *direct = step->target->direct;
-    uint8_t *found;
+    uint8_t *found = find_copy(e, gpa);
 
-    if (!direct || !direct->is_memory(step->ctx, gpa))
-        return NULL;
-    if (direct->page)
-        return direct->page(step->ctx, gpa, writable);
-    *writable = false;
-    found = find_copy(e, gpa);
     if (found || !e->alone || e->copy_count == COPIES)
         return found;
     if (step->target->read_memory(step->ctx, gpa, e->copy[e->copy_count], PAGE))
         return NULL;
     e->copy_gpa[e->copy_count] = gpa;
     return e->copy[e->copy_count++];
+}
+
+static uint8_t *page(void *ctx, uint64_t gpa, bool *writable)
+{
+    struct step_emulator *e = ctx;
+    const struct step *step = e->step;
+    const struct ringside_direct_ops *direct = step->target->direct;
+
+    if (!direct || !direct->is_memory(step->ctx, gpa))
+        return NULL;
+    if (direct->page)
+        return direct->page(step->ctx, gpa, writable);
+    *writable = false;
+    return copy_page(e, gpa);
+}
+
+/* Where nobody says what is memory, what is executed is. */
+static const uint8_t *code_page(void *ctx, uint64_t gpa)
+{
+    struct step_emulator *e = ctx;
+
+    return e->step->target->direct ? NULL : copy_page(e, gpa);
 }
 
 static bool allows(void *ctx, uint64_t gpa)
@@ -95,7 +110,8 @@ static int write_memory(void *ctx, struct cpu *cpu, uint64_t gpa, unsigned size,
     copied = find_copy(e, gpa & ~(uint64_t)(PAGE - 1));
     if (copied)
         memcpy(copied + gpa % PAGE, &value, size);
-    cpu_code_drop_page(cpu->code, gpa);
+    if (cpu->code)
+        cpu_code_drop_page(cpu->code, gpa);
     return CPU_NEXT;
 }
 
@@ -139,6 +155,7 @@ static bool breakpoint(void *ctx, uint64_t gpa)
 
 static const struct cpu_bus bus = {
     .page = page,
+    .code_page = code_page,
     .allows = allows,
     .read = read_memory,
     .write = write_memory,
@@ -168,7 +185,8 @@ void step_emulator_init(struct step *step, void *memory)
 
     e->step = step;
     e->copy_count = e->watch_count = 0;
-    cpu_init(&e->cpu, &model, &bus, e, cpu_code_init(e->code, sizeof e->code));
+    e->code = cpu_code_init(e->code_memory, sizeof e->code_memory);
+    cpu_init(&e->cpu, &model, &bus, e, e->code);
     step->emulator = e;
 }
 
@@ -179,7 +197,7 @@ static void take_over(struct step_emulator *e, const struct step *step, unsigned
     e->vcpu = vcpu;
     e->alone = alone;
     e->copy_count = 0;
-    cpu_code_drop_all(e->cpu.code);
+    e->cpu.code = NULL;
     cpu_set_regs(&e->cpu, regs);
     cpu_flush_tlb(&e->cpu);
     e->cpu.intr = e->cpu.nmi = e->cpu.yield = e->cpu.watch_pending = false;
@@ -269,6 +287,10 @@ bool step_emulate(struct step *step, unsigned vcpu, const struct step_request *r
     if (step->target->read_regs(step->ctx, vcpu, &regs))
         return false;
     take_over(e, step, vcpu, &regs, request->alone);
+    if (budget > 1) {
+        cpu_code_drop_all(e->code);
+        e->cpu.code = e->code;
+    }
     *outcome = run(e, request, budget, &done, exit);
     if (done == 0)
         return false;
