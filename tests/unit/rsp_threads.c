@@ -11,15 +11,20 @@
 
 #include "ringside/server.h"
 
-/* The guest: instructions 0x1000..0x100f in a ring, one byte each, on every vCPU. */
-enum { VCPUS = 4, FIRST = 0x1000, LENGTH = 16, PLACE = 0x1005, HITS = 3000 };
+/* The guest, in flat 32-bit mode: NOPs in a ring on every vCPU, and one that counts in EAX. */
+enum { VCPUS = 4, FIRST = 0x1000, PLACE = 0x1005, LAST = 0x100e, HITS = 3000 };
+static const uint8_t code[] = {
+    0x90, 0x90, 0x90, 0x90, 0x90, 0x40 /* inc eax */, 0x90, 0x90, 0x90,
+    0x90, 0x90, 0x90, 0x90, 0x90, 0xeb /* jmp */,     0xf0,
+};
 
 static struct {
     struct ringside_regs regs[VCPUS]; /* their vCPU's while it runs, the server's while parked */
     bool armed[VCPUS];
     atomic_bool kicked[VCPUS], inside[VCPUS], quit;
-    atomic_uint executed[VCPUS], instructions; /* executed: the one at PLACE */
-    bool breakpoint;                           /* changes only while all are parked */
+    atomic_uint instructions;
+    bool never_arm;  /* all steps are to be emulated */
+    bool breakpoint; /* changes only while all are parked */
     pthread_mutex_t mutex;
     pthread_cond_t wake[VCPUS], news;
     bool notified;
@@ -54,16 +59,24 @@ static int write_regs(void *ctx, unsigned vcpu, const struct ringside_regs *in)
     return RINGSIDE_OK;
 }
 
-static int no_read(void *ctx, uint64_t gpa, void *buffer, size_t n)
+static int read_memory(void *ctx, uint64_t gpa, void *buffer, size_t n)
 {
-    (void)ctx, (void)gpa, (void)buffer, (void)n;
-    return RINGSIDE_EFAULT;
+    (void)ctx;
+    for (size_t i = 0; i < n; i++)
+        ((uint8_t *)buffer)[i] = gpa + i - FIRST < sizeof code ? code[gpa + i - FIRST] : 0;
+    return RINGSIDE_OK;
 }
 
 static int no_write(void *ctx, uint64_t gpa, const void *buffer, size_t n)
 {
     (void)ctx, (void)gpa, (void)buffer, (void)n;
     return RINGSIDE_EFAULT;
+}
+
+static bool is_memory(void *ctx, uint64_t gpa)
+{
+    (void)ctx, (void)gpa;
+    return true;
 }
 
 static void kick(void *ctx, unsigned vcpu)
@@ -81,6 +94,8 @@ static unsigned probe(void *ctx, unsigned vcpu)
 static int arm(void *ctx, unsigned vcpu, unsigned way, bool hold)
 {
     (void)ctx, (void)way, (void)hold;
+    if (m.never_arm)
+        fail("a step by emulation took the hardware");
     m.armed[vcpu] = true;
     return RINGSIDE_OK;
 }
@@ -109,14 +124,16 @@ static int removed(void *ctx, uint64_t gpa)
 
 static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert, removed};
+static const struct ringside_direct_ops direct_ops = {.is_memory = is_memory};
 static const struct ringside_target target = {
     .vcpu_count = vcpu_count,
     .read_regs = read_regs,
     .write_regs = write_regs,
-    .read_memory = no_read,
+    .read_memory = read_memory,
     .write_memory = no_write,
     .kick = kick,
     .step = &step_ops,
+    .direct = &direct_ops,
     .breakpoint = &breakpoint_ops,
 };
 
@@ -155,12 +172,12 @@ static void notify(void *ctx)
 
 static void execute(unsigned vcpu)
 {
-    uint64_t *rip = &m.regs[vcpu].rip;
+    struct ringside_regs *regs = &m.regs[vcpu];
 
-    if (*rip == PLACE)
-        atomic_fetch_add(&m.executed[vcpu], 1);
+    if (regs->rip == PLACE)
+        regs->gpr[RINGSIDE_RAX]++;
     atomic_fetch_add(&m.instructions, 1);
-    *rip = *rip + 1 < FIRST + LENGTH ? *rip + 1 : FIRST;
+    regs->rip = regs->rip == LAST ? FIRST : regs->rip + 1;
 }
 
 static enum ringside_exit_reason run_guest(unsigned vcpu)
@@ -249,6 +266,16 @@ static void ask(const char *body, const char *wanted)
     }
 }
 
+/* The vCPU of the stop reply. */
+static unsigned shown_vcpu(void)
+{
+    const char *thread = strstr(reply, "thread:");
+
+    if (!thread)
+        fail("a stop of no thread");
+    return (unsigned)strtoul(thread + 7, NULL, 16) - 1;
+}
+
 /* Wait for the stop reply; returns the vCPU. */
 static unsigned wait_for_stop(const char *wanted)
 {
@@ -266,10 +293,7 @@ static unsigned wait_for_stop(const char *wanted)
         fprintf(stderr, "%s\n", reply);
         fail("another stop was expected");
     }
-    const char *thread = strstr(reply, "thread:");
-    if (!thread)
-        fail("a stop of no thread");
-    return (unsigned)strtoul(thread + 7, NULL, 16) - 1;
+    return shown_vcpu();
 }
 
 /* While the guest stands nothing moves. */
@@ -294,7 +318,7 @@ static void count_hits(unsigned *told)
             fail("a hit somewhere else");
         told[vcpu]++;
         /* Told once before each time it runs through, neither more nor less. */
-        if (told[vcpu] != atomic_load(&m.executed[vcpu]) + 1)
+        if (told[vcpu] != m.regs[vcpu].gpr[RINGSIDE_RAX] + 1)
             fail("a hit was lost, or told twice");
         if (hit % 100 == 0)
             check_standing();
@@ -331,44 +355,63 @@ static void interrupts_stop_all(void)
     }
 }
 
-int main(void)
+static void start_guest(pthread_t threads[VCPUS])
+{
+    enum { CODE32 = 0xc09b, DATA32 = 0xc093 };
+
+    for (unsigned i = 0; i < VCPUS; i++) {
+        struct ringside_regs *regs = &m.regs[i];
+
+        *regs = (struct ringside_regs){.rip = FIRST, .rflags = 2, .cr0 = 1};
+        for (unsigned n = 0; n < 6; n++)
+            regs->seg[n] = (struct ringside_segment){0, UINT32_MAX, 0x10, DATA32};
+        regs->seg[RINGSIDE_CS] = (struct ringside_segment){0, UINT32_MAX, 0x08, CODE32};
+        pthread_create(&threads[i], NULL, vcpu_thread, (void *)(uintptr_t)i);
+    }
+}
+
+static void debug_guest(void)
+{
+    unsigned told[VCPUS];
+
+    ask("QStartNoAckMode", "+$OK");
+    ask("qSupported:swbreak+", "$PacketSize");
+    ask("?", "$T05");
+    const unsigned shown = shown_vcpu();
+    check_standing();
+    for (unsigned i = 0; i < VCPUS; i++) /* the breakpoint may be set onto a vCPU's feet */
+        told[i] = (unsigned)m.regs[i].gpr[RINGSIDE_RAX];
+    ask("Z0,1005,1", "$OK");
+    if (m.regs[shown].rip == PLACE)
+        told[shown]++;
+    count_hits(told);
+    ask("z0,1005,1", "$OK");
+    steps_move_one();
+    interrupts_stop_all();
+}
+
+/* Steps, those off the breakpoint among them, by one way. */
+static void soak(unsigned way)
 {
     const struct ringside_config config = {
-        .step_ways = RINGSIDE_STEP_MONITOR_TRAP,
+        .step_ways = way,
         .target = &target,
         .port = &port,
         .stop_on_attach = true,
         .resume_on_detach = true,
     };
     pthread_t threads[VCPUS];
-    unsigned told[VCPUS] = {0};
-
     void *memory = aligned_alloc(16, (ringside_size(VCPUS) + 15) & ~(size_t)15);
-    pthread_mutex_init(&m.mutex, NULL);
-    pthread_cond_init(&m.news, NULL);
+
+    m.never_arm = way == RINGSIDE_STEP_EMULATE;
+    atomic_store(&m.quit, false);
     m.rs = ringside_init(memory, &config);
     ringside_set_notify(m.rs, notify);
-    for (unsigned i = 0; i < VCPUS; i++) {
-        m.regs[i].rip = FIRST;
-        pthread_cond_init(&m.wake[i], NULL);
-        pthread_create(&threads[i], NULL, vcpu_thread, (void *)(uintptr_t)i);
-    }
+    start_guest(threads);
     for (unsigned round = 0; round < 2; round++) {
         if (ringside_connect(m.rs))
             fail("no connection");
-        ask("QStartNoAckMode", "+$OK");
-        ask("qSupported:swbreak+", "$PacketSize");
-        ask("?", "$T05");
-        check_standing();
-        for (unsigned i = 0; i < VCPUS; i++) /* the breakpoint may be set onto a vCPU's feet */
-            told[i] = atomic_load(&m.executed[i]);
-        ask("Z0,1005,1", "$OK");
-        if (m.regs[0].rip == PLACE)
-            told[0]++; /* shown by "?" */
-        count_hits(told);
-        ask("z0,1005,1", "$OK");
-        steps_move_one();
-        interrupts_stop_all();
+        debug_guest();
         if (round == 0)
             ringside_disconnect(m.rs);
         else
@@ -382,6 +425,16 @@ int main(void)
     for (unsigned i = 0; i < VCPUS; i++)
         pthread_join(threads[i], NULL);
     free(memory);
-    printf("rsp_threads: %u hits, %u instructions\n", 2 * HITS, atomic_load(&m.instructions));
+}
+
+int main(void)
+{
+    pthread_mutex_init(&m.mutex, NULL);
+    pthread_cond_init(&m.news, NULL);
+    for (unsigned i = 0; i < VCPUS; i++)
+        pthread_cond_init(&m.wake[i], NULL);
+    soak(RINGSIDE_STEP_MONITOR_TRAP);
+    soak(RINGSIDE_STEP_EMULATE);
+    printf("rsp_threads: %u hits, %u instructions\n", 4 * HITS, atomic_load(&m.instructions));
     return 0;
 }
