@@ -71,7 +71,7 @@ static void run_to(struct session *s, uint64_t instructions)
 
 /* What happened on the way: that there was enough of it is part of the test. */
 struct seen {
-    unsigned steps, merged, system_calls, page_faults, interrupts, returns;
+    unsigned steps, system_calls, page_faults, interrupts, returns;
 };
 
 static void differ(const char *what, const struct ringside_regs *a, const struct ringside_regs *b)
@@ -120,9 +120,7 @@ static void note(struct seen *seen, const struct ringside_regs *before,
         seen->interrupts++;
 }
 
-/* STI and MOV SS are one step with the next instruction where the way merges them. */
-static void step_on(struct session *s, struct session *twin, unsigned steps, bool merges,
-                    struct seen *seen)
+static void step_on(struct session *s, struct session *twin, unsigned steps, struct seen *seen)
 {
     struct ringside_regs before = session_regs(s, 0), after;
 
@@ -131,10 +129,9 @@ static void step_on(struct session *s, struct session *twin, unsigned steps, boo
 
         session_expect(s, "vCont;s:1", "T05");
         count = soft_instructions(s->soft) - count;
-        if (count != 1 && !(merges && count == 2))
+        if (count != 1)
             session_fail("step %u at %#llx: %llu instructions", i, (unsigned long long)before.rip,
                          (unsigned long long)count);
-        seen->merged += count == 2;
         run_to(twin, soft_instructions(s->soft));
         compare(s, twin, "after a step");
         after = session_regs(s, 0);
@@ -186,14 +183,13 @@ static void run_to_end(struct session *s)
 static void visit(struct session *s, struct session *twin, const char *way, unsigned steps,
                   struct seen *seen)
 {
-    bool merges = strcmp(way, "interrupt-shadow") == 0;
     char command[64];
 
     snprintf(command, sizeof command, "step-method %s", way);
     session_attach(s, soft_target(), 0);
     session_monitor(s, command);
     session_monitor(s, "interrupts on");
-    step_on(s, twin, steps, merges, seen);
+    step_on(s, twin, steps, seen);
     session_detach(s);
     same_machines(s, twin);
 }
@@ -221,10 +217,8 @@ int main(int argc, char **argv)
     run_to_end(&s);
     run_to_end(&twin);
     same_machines(&s, &twin);
-    printf("%u steps, %u of two instructions; %u system calls, %u page faults, %u interrupts, "
-           "%u returns to user mode\n",
-           seen.steps, seen.merged, seen.system_calls, seen.page_faults, seen.interrupts,
-           seen.returns);
+    printf("%u steps; %u system calls, %u page faults, %u interrupts, %u returns to user mode\n",
+           seen.steps, seen.system_calls, seen.page_faults, seen.interrupts, seen.returns);
     if (!seen.system_calls || !seen.page_faults || !seen.interrupts)
         session_fail("there was too little to see");
     session_free(&s);
