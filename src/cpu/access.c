@@ -30,6 +30,12 @@ static bool limit_allows(const struct ringside_segment *s, uint64_t offset, unsi
     return last <= s->limit;
 }
 
+/* Intel SDM vol. 3, table 6-7: a double extended real like one of 8 bytes. */
+static unsigned alignment_mask(unsigned size)
+{
+    return size == 10 ? 7 : size <= 8 ? size - 1 : 0;
+}
+
 int cpu_linear(struct cpu *cpu, unsigned seg, uint64_t offset, unsigned size, unsigned access,
                uint64_t *linear)
 {
@@ -47,7 +53,7 @@ int cpu_linear(struct cpu *cpu, unsigned seg, uint64_t offset, unsigned size, un
             return segment_fault(cpu, seg);
         address = (uint32_t)(s->base + offset);
     }
-    if (CPU_UNLIKELY(cpu->alignment) && size <= 8 && (address & (size - 1)) &&
+    if (CPU_UNLIKELY(cpu->alignment) && (address & alignment_mask(size)) &&
         !(access & CPU_SUPERVISOR))
         return cpu_fault_code(cpu, X86_EXC_AC, 0);
     *linear = address;
