@@ -2,8 +2,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "debug/debug.h"
 
-/* One more reference to the place; the first puts it into the engine. */
-static int site_get(struct debug *debug, uint64_t gpa)
+/* One more breakpoint at the place; the first puts it into the engine. */
+static int site_join(struct debug *debug, struct debug_breakpoint *breakpoint, uint64_t gpa)
 {
     struct debug_site *site = debug_table_find(&debug->sites, gpa);
 
@@ -17,17 +17,26 @@ static int site_get(struct debug *debug, uint64_t gpa)
             return error;
         }
     }
-    site->references++;
+    breakpoint->next = site->first;
+    breakpoint->link = &site->first;
+    if (site->first)
+        site->first->link = &breakpoint->next;
+    site->first = breakpoint;
+    breakpoint->place = DEBUG_PHYSICAL;
+    breakpoint->gpa = gpa;
     return RINGSIDE_OK;
 }
 
-static int site_put(struct debug *debug, uint64_t gpa)
+static int site_leave(struct debug *debug, struct debug_breakpoint *breakpoint)
 {
-    struct debug_site *site = debug_table_find(&debug->sites, gpa);
+    struct debug_site *site = debug_table_find(&debug->sites, breakpoint->gpa);
     int error = RINGSIDE_OK;
 
-    if (--site->references == 0) {
-        error = debug->target->breakpoint->remove(debug->ctx, gpa);
+    *breakpoint->link = breakpoint->next;
+    if (breakpoint->next)
+        breakpoint->next->link = breakpoint->link;
+    if (!site->first) {
+        error = debug->target->breakpoint->remove(debug->ctx, breakpoint->gpa);
         debug_table_remove(&debug->sites, site);
     }
     return error;
@@ -56,27 +65,39 @@ static void park(struct debug *debug, struct debug_breakpoint *breakpoint)
     debug->pending++;
 }
 
-int debug_breakpoint_set(struct debug *debug, unsigned vcpu, uint64_t linear)
+/* Finds a place for a breakpoint that is in the table alone. */
+static int place(struct debug *debug, unsigned vcpu, struct debug_breakpoint *breakpoint)
 {
-    struct debug_breakpoint *breakpoint = debug_table_find(&debug->breakpoints, linear);
     uint64_t gpa;
 
-    if (breakpoint)
-        return RINGSIDE_OK;
-    breakpoint = debug_table_add(&debug->breakpoints, linear);
-    if (!breakpoint)
-        return RINGSIDE_ENOSPC;
-    if (debug_translate(debug, vcpu, linear, &gpa)) {
+    if (debug_translate(debug, vcpu, breakpoint->item.key, &gpa)) {
         park(debug, breakpoint);
         return RINGSIDE_OK;
     }
-    int error = site_get(debug, gpa);
+    return site_join(debug, breakpoint, gpa);
+}
+
+int debug_breakpoint_set(struct debug *debug, unsigned vcpu, uint64_t linear,
+                         const struct debug_program *program)
+{
+    struct debug_breakpoint *breakpoint = debug_table_find(&debug->breakpoints, linear);
+    struct debug_code *code;
+    int error = debug_code_new(debug, program, &code);
+
+    if (error)
+        return error;
+    if (!breakpoint) {
+        breakpoint = debug_table_add(&debug->breakpoints, linear);
+        error = breakpoint ? place(debug, vcpu, breakpoint) : RINGSIDE_ENOSPC;
+    }
     if (error) {
-        debug_table_remove(&debug->breakpoints, breakpoint);
+        if (breakpoint)
+            debug_table_remove(&debug->breakpoints, breakpoint);
+        debug_code_free(debug, code);
         return error;
     }
-    breakpoint->place = DEBUG_PHYSICAL;
-    breakpoint->gpa = gpa;
+    debug_code_free(debug, breakpoint->code);
+    breakpoint->code = code;
     return RINGSIDE_OK;
 }
 
@@ -85,13 +106,14 @@ static int clear(struct debug *debug, struct debug_breakpoint *breakpoint)
     int error = RINGSIDE_OK;
 
     switch (breakpoint->place) {
-    case DEBUG_PHYSICAL: error = site_put(debug, breakpoint->gpa); break;
+    case DEBUG_PHYSICAL: error = site_leave(debug, breakpoint); break;
     case DEBUG_LINEAR:
         error = unwatch_linear(debug, breakpoint->item.key);
         debug->pending--;
         break;
     case DEBUG_PENDING: debug->pending--; break;
     }
+    debug_code_free(debug, breakpoint->code);
     debug_table_remove(&debug->breakpoints, breakpoint);
     return error;
 }
@@ -118,12 +140,11 @@ static void bind(struct debug *debug, struct debug_breakpoint *breakpoint)
     for (unsigned vcpu = 0; vcpu < debug->vcpu_count; vcpu++) {
         if (debug_translate(debug, vcpu, linear, &gpa))
             continue;
-        if (site_get(debug, gpa))
+        bool watched = breakpoint->place == DEBUG_LINEAR;
+        if (site_join(debug, breakpoint, gpa))
             return;
-        if (breakpoint->place == DEBUG_LINEAR)
+        if (watched)
             unwatch_linear(debug, linear);
-        breakpoint->place = DEBUG_PHYSICAL;
-        breakpoint->gpa = gpa;
         debug->pending--;
         return;
     }
@@ -138,28 +159,63 @@ void debug_breakpoints_bind(struct debug *debug)
             bind(debug, b);
 }
 
-bool debug_breakpoint_at(struct debug *debug, unsigned vcpu, enum debug_reason *reason)
+/* All that stands at RIP. */
+struct place_of_rip {
+    const struct debug_breakpoint *pending; /* by linear address */
+    const struct debug_site *site;
+    const struct debug_watch *watch;
+};
+
+static bool find(struct debug *debug, unsigned vcpu, struct place_of_rip *at)
 {
-    const struct debug_breakpoint *breakpoint;
     const struct ringside_regs *regs;
     uint64_t linear, gpa;
 
+    *at = (struct place_of_rip){0};
     if (!debug->breakpoints.count && !debug->watches.count)
         return false;
     regs = debug_regs(debug, vcpu);
     if (!regs)
         return false;
     linear = debug_linear_rip(regs);
-    breakpoint = debug_table_find(&debug->breakpoints, linear);
-    if ((breakpoint && breakpoint->place == DEBUG_LINEAR) ||
-        (debug->sites.count && !debug_translate(debug, vcpu, linear, &gpa) &&
-         debug_table_find(&debug->sites, gpa))) {
-        *reason = DEBUG_REASON_BREAKPOINT;
-        return true;
+    if (debug->pending) {
+        at->pending = debug_table_find(&debug->breakpoints, linear);
+        if (at->pending && at->pending->place != DEBUG_LINEAR)
+            at->pending = NULL;
     }
-    if (debug_watch_find(debug, RINGSIDE_WATCH_EXEC, linear, 1)) {
-        *reason = DEBUG_REASON_HARDWARE_BREAKPOINT;
-        return true;
-    }
-    return false;
+    if (debug->sites.count && !debug_translate(debug, vcpu, linear, &gpa))
+        at->site = debug_table_find(&debug->sites, gpa);
+    if (debug->code_watches)
+        at->watch = debug_watch_find(debug, RINGSIDE_WATCH_EXEC, linear, 1);
+    return at->pending || at->site || at->watch;
+}
+
+bool debug_breakpoint_at(struct debug *debug, unsigned vcpu)
+{
+    struct place_of_rip at;
+
+    return find(debug, vcpu, &at);
+}
+
+enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, enum debug_reason *reason)
+{
+    struct place_of_rip at;
+    bool software, hardware;
+
+    if (!find(debug, vcpu, &at))
+        return DEBUG_MET_NONE;
+    if (!debug_code_can_run(debug))
+        return DEBUG_MET_UNSAID;
+    uint32_t printed = debug->console.length;
+    software = at.pending && debug_code_stops(debug, vcpu, at.pending->code);
+    /* Each has its say, and its commands run. */
+    for (const struct debug_breakpoint *b = at.site ? at.site->first : NULL; b; b = b->next)
+        software |= debug_code_stops(debug, vcpu, b->code);
+    hardware = at.watch && debug_code_stops(debug, vcpu, at.watch->code);
+    if (debug->console.length != printed && debug->notify)
+        debug->notify(debug->ctx);
+    if (!software && !hardware)
+        return DEBUG_MET_PASSES;
+    *reason = software ? DEBUG_REASON_BREAKPOINT : DEBUG_REASON_HARDWARE_BREAKPOINT;
+    return DEBUG_MET_STOP;
 }

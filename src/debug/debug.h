@@ -3,6 +3,7 @@
 #ifndef DEBUG_DEBUG_H
 #define DEBUG_DEBUG_H
 
+#include "debug/agent.h"
 #include "debug/table.h"
 #include "ringside/server.h"
 #include "step/step.h"
@@ -14,6 +15,8 @@ enum {
     DEBUG_VCPUS_MAX = 256,
     DEBUG_BREAKPOINTS_MAX = 1 << 17,
     DEBUG_WATCHPOINTS_MAX = 1 << 12,
+    DEBUG_EXPRESSIONS_MAX = 64, /* conditions and commands of one breakpoint */
+    DEBUG_TEXT_MAX = 4096,      /* what the commands of one hit may print; the rest is cut off */
 };
 
 /* What the debugger wants of one vCPU. */
@@ -57,7 +60,11 @@ struct debug_stop {
  *  shown     debug_take_stop: the debugger has seen      the step's exit; without a step the
  *            this vCPU stand at shown_rip, so that a     debug_enter that says RUN
  *            breakpoint there must not fire once more
- *  cached    debug_regs                                  debug_enter, saying RUN; a reset
+ *  passes    an exit at a breakpoint whose            the debug_enter after it
+ *            condition is false: as shown, and
+ *            RIP is known to have a breakpoint
+ *  unsaid    an exit at a breakpoint that cannot be    debug_enter, when there is room;
+ * debug_resume judged, as the console is full cached    debug_regs debug_enter, saying RUN; a reset
  *
  * With one thread (no port) a vCPU cannot be in its guest while the server is called: a stop parks
  * all vCPUs at once.
@@ -65,7 +72,7 @@ struct debug_stop {
 struct debug_vcpu {
     enum debug_action action, planned;
     bool look; /* read without the lock */
-    bool parked, fresh, leaving, shown, cached;
+    bool parked, fresh, leaving, shown, passes, unsaid, cached;
     struct step_state step;
     uint64_t begin, end; /* of DEBUG_STEP's range; equal: none */
     uint64_t planned_begin, planned_end;
@@ -80,6 +87,23 @@ enum debug_state {
     DEBUG_STOPPED,  /* all are parked */
 };
 
+/* What the peer sends along with a breakpoint: the conditions, then the commands. */
+struct debug_expression {
+    const uint8_t *code; /* for debug/agent.h, not checked yet */
+    size_t length;
+};
+struct debug_program {
+    unsigned conditions, commands;
+    struct debug_expression list[DEBUG_EXPRESSIONS_MAX];
+};
+struct debug_code; /* the same, kept */
+
+/* What commands have printed and the peer was not sent yet. */
+struct debug_console {
+    uint32_t length;
+    char text[4 * DEBUG_TEXT_MAX];
+};
+
 /* A breakpoint that the debugger set, by linear address. */
 enum debug_place {
     DEBUG_PENDING,  /* nowhere: the page is not mapped, to be tried again */
@@ -90,17 +114,20 @@ struct debug_breakpoint {
     struct debug_item item; /* key: linear address */
     uint64_t gpa;
     enum debug_place place;
+    struct debug_code *code;               /* NULL: every hit is a stop */
+    struct debug_breakpoint *next, **link; /* of those at the same site */
 };
 /* A guest-physical place with a breakpoint in the engine; several linear addresses may share it. */
 struct debug_site {
     struct debug_item item; /* key: guest-physical address */
-    uint32_t references;
+    struct debug_breakpoint *first;
 };
 /* A hardware breakpoint or watchpoint. */
 struct debug_watch {
     struct debug_item item; /* key: a hash of the rest */
     uint64_t address, length;
     enum ringside_watch_kind kind;
+    struct debug_code *code; /* of RINGSIDE_WATCH_EXEC */
 };
 
 struct debug {
@@ -122,6 +149,15 @@ struct debug {
     struct debug_table breakpoints, sites, watches;
     uint32_t pending;      /* breakpoints that are not DEBUG_PHYSICAL */
     uint32_t code_watches; /* watches of RINGSIDE_WATCH_EXEC */
+
+    unsigned char *code; /* code.c: blocks, as far as used; those that are free again, by size */
+    size_t code_used;
+    struct debug_code *free_code[9];
+    struct debug_console console;
+    /* The registers by the numbers that expressions use.  NULL: there are none. */
+    bool (*has_register)(void *ctx, unsigned number);
+    bool (*read_register)(void *ctx, unsigned vcpu, unsigned number, uint64_t *value);
+    void *registers_ctx;
 
     unsigned vcpu_count;
     struct debug_vcpu *vcpus;
@@ -174,17 +210,40 @@ size_t debug_read(struct debug *debug, unsigned vcpu, uint64_t linear, void *buf
 size_t debug_write(struct debug *debug, unsigned vcpu, uint64_t linear, const void *buffer,
                    size_t n);
 
-/* breakpoint.c; setting what is set and removing what is not are fine */
-int debug_breakpoint_set(struct debug *debug, unsigned vcpu, uint64_t linear);
+/* code.c: conditions and commands */
+size_t debug_code_size(void);
+/* RINGSIDE_EINVAL and RINGSIDE_ENOTSUP: as agent_check(); *out is NULL for a program that is NULL
+ * or empty. */
+int debug_code_new(struct debug *debug, const struct debug_program *program,
+                   struct debug_code **out);
+void debug_code_free(struct debug *debug, struct debug_code *code);
+unsigned debug_code_conditions(const struct debug_code *code); /* how many */
+unsigned debug_code_commands(const struct debug_code *code);
+bool debug_code_can_run(const struct debug *debug); /* there is room for what it prints */
+/* A hit: is it a stop?  It is with a condition that is true, or none, unless there are commands:
+ * then these are run instead. */
+bool debug_code_stops(struct debug *debug, unsigned vcpu, const struct debug_code *code);
+
+/* breakpoint.c; removing what is not set is fine, and setting what is set replaces its program */
+int debug_breakpoint_set(struct debug *debug, unsigned vcpu, uint64_t linear,
+                         const struct debug_program *program);
 int debug_breakpoint_clear(struct debug *debug, uint64_t linear);
 void debug_breakpoints_clear_all(struct debug *debug);
 void debug_breakpoints_bind(struct debug *debug); /* try again what is not mapped yet */
 /* Would the instruction at RIP be stopped by a breakpoint of either kind? */
-bool debug_breakpoint_at(struct debug *debug, unsigned vcpu, enum debug_reason *reason);
+bool debug_breakpoint_at(struct debug *debug, unsigned vcpu);
+/* The vCPU has come to RIP: what do the breakpoints there make of it? */
+enum debug_met {
+    DEBUG_MET_NONE,   /* there is none */
+    DEBUG_MET_STOP,   /* *reason says by which kind */
+    DEBUG_MET_PASSES, /* their conditions are false, or they had their commands run */
+    DEBUG_MET_UNSAID, /* there is no room for what they may print: ask again */
+};
+enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, enum debug_reason *reason);
 
 /* watch.c */
 int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
-                    uint64_t length);
+                    uint64_t length, const struct debug_program *program);
 int debug_watch_clear(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
                       uint64_t length);
 void debug_watches_clear_all(struct debug *debug);

@@ -95,14 +95,13 @@ static bool must_leave(struct debug *debug, unsigned vcpu)
 {
     const struct debug_vcpu *v = &debug->vcpus[vcpu];
     const struct ringside_regs *regs;
-    enum debug_reason reason;
 
     if (!v->shown)
         return false;
     regs = debug_regs(debug, vcpu);
     /* A halted vCPU comes back to RIP by way of the handler that wakes it: a new arrival. */
     return regs && regs->rip == v->shown_rip && regs->activity == RINGSIDE_RUNNING &&
-           debug_breakpoint_at(debug, vcpu, &reason);
+           (v->passes || debug_breakpoint_at(debug, vcpu));
 }
 
 /* Has this vCPU something to tell that running it would lose? */
@@ -156,6 +155,7 @@ int debug_resume(struct debug *debug)
         v->end = v->planned_end;
         v->event.reason = DEBUG_REASON_NONE;
         v->fresh = true;
+        v->passes = v->unsaid = false;
         if (is_threaded(debug))
             debug->port->wake(debug->ctx, i);
     }
@@ -227,6 +227,37 @@ static bool is_alone(const struct debug *debug, unsigned vcpu)
     return true;
 }
 
+/* It is at a breakpoint, and goes on: a step takes it off. */
+static void pass(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    if (v->action != DEBUG_RUN)
+        return; /* the next step begins here anyway */
+    if (!step_chosen(&debug->step)) {
+        stop(debug, vcpu, DEBUG_REASON_BREAKPOINT);
+        return;
+    }
+    v->fresh = v->shown = v->passes = true;
+    v->shown_rip = debug_regs(debug, vcpu)->rip;
+    look(v, true);
+}
+
+static void breakpoint_hit(struct debug *debug, unsigned vcpu)
+{
+    enum debug_reason reason;
+
+    switch (debug_breakpoint_met(debug, vcpu, &reason)) {
+    case DEBUG_MET_NONE: break; /* removed meanwhile */
+    case DEBUG_MET_STOP: stop(debug, vcpu, reason); break;
+    case DEBUG_MET_PASSES: pass(debug, vcpu); break;
+    case DEBUG_MET_UNSAID:
+        debug->vcpus[vcpu].unsaid = true;
+        look(&debug->vcpus[vcpu], true);
+        break;
+    }
+}
+
 static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit)
 {
     struct debug_stop event = {
@@ -235,17 +266,11 @@ static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_
         .watch_kind = exit->watch_kind,
         .watch_address = exit->watch_address,
     };
-    if (exit->watch_kind == RINGSIDE_WATCH_EXEC && !debug_breakpoint_at(debug, vcpu, &event.reason))
-        return; /* removed meanwhile */
-    debug_stop_all(debug, vcpu, &event);
-}
 
-static void breakpoint_hit(struct debug *debug, unsigned vcpu)
-{
-    enum debug_reason reason;
-
-    if (debug_breakpoint_at(debug, vcpu, &reason))
-        stop(debug, vcpu, reason);
+    if (exit->watch_kind == RINGSIDE_WATCH_EXEC)
+        breakpoint_hit(debug, vcpu);
+    else
+        debug_stop_all(debug, vcpu, &event);
 }
 
 /* One step is done: of a range, the last one, or off a breakpoint. */
@@ -303,6 +328,12 @@ enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
     enum step_outcome outcome = STEP_ENTER;
     struct ringside_exit exit;
 
+    if (v->unsaid && v->action != DEBUG_STAY) {
+        v->unsaid = false;
+        breakpoint_hit(debug, vcpu);
+        if (v->unsaid)
+            return RINGSIDE_AGAIN;
+    }
     if (v->action == DEBUG_STAY)
         return park(debug, vcpu);
     if (v->step.way && v->action == DEBUG_RUN && !v->leaving)
@@ -313,7 +344,7 @@ enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
         look(v, false);
     if (!v->step.way)
         v->shown = false;
-    v->parked = v->fresh = v->cached = false;
+    v->parked = v->fresh = v->passes = v->cached = false;
     if (outcome == STEP_ENTER)
         return RINGSIDE_RUN;
     step_over(debug, vcpu, outcome, &exit);

@@ -14,7 +14,7 @@ size_t debug_size(unsigned vcpus)
     return vcpus_size(vcpus) + step_size() +
            debug_table_size(DEBUG_BREAKPOINTS_MAX, sizeof(struct debug_breakpoint)) +
            debug_table_size(DEBUG_BREAKPOINTS_MAX, sizeof(struct debug_site)) +
-           debug_table_size(DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch));
+           debug_table_size(DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch)) + debug_code_size();
 }
 
 int debug_init(struct debug *debug, void *memory, const struct ringside_config *config)
@@ -46,6 +46,8 @@ int debug_init(struct debug *debug, void *memory, const struct ringside_config *
     debug_table_init(&debug->watches, at, DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch));
 
     at += debug_table_size(DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch));
+    debug->code = at;
+    at += debug_code_size();
     step_init(&debug->step, at, config);
     debug_hook_steps(debug);
     for (unsigned i = 0; i < debug->vcpu_count; i++)
@@ -89,6 +91,7 @@ void debug_detach(struct debug *debug)
     set_attached(debug, false);
     debug_breakpoints_clear_all(debug);
     debug_watches_clear_all(debug);
+    debug->console.length = 0;
     debug->step_interrupts = false;
     debug->stop_ready = false;
     for (unsigned i = 0; i < debug->vcpu_count; i++)

@@ -24,15 +24,11 @@ const struct debug_watch *debug_watch_find(const struct debug *debug, enum rings
     return watch && is(watch, kind, address, length) ? watch : NULL;
 }
 
-int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
-                    uint64_t length)
+static int insert(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
+                  uint64_t length, uint64_t key)
 {
-    uint64_t key = key_of(kind, address, length);
-    struct debug_watch *watch = debug_table_find(&debug->watches, key);
+    struct debug_watch *watch = debug_table_add(&debug->watches, key);
 
-    if (watch)
-        return is(watch, kind, address, length) ? RINGSIDE_OK : RINGSIDE_ENOSPC;
-    watch = debug_table_add(&debug->watches, key);
     if (!watch)
         return RINGSIDE_ENOSPC;
     int error = debug->target->watch->insert(debug->ctx, kind, address, length);
@@ -53,6 +49,30 @@ int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t
     return RINGSIDE_OK;
 }
 
+int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,
+                    uint64_t length, const struct debug_program *program)
+{
+    uint64_t key = key_of(kind, address, length);
+    struct debug_watch *watch = debug_table_find(&debug->watches, key);
+    struct debug_code *code;
+    int error = debug_code_new(debug, program, &code);
+
+    if (error)
+        return error;
+    if (!watch)
+        error = insert(debug, kind, address, length, key);
+    else if (!is(watch, kind, address, length))
+        error = RINGSIDE_ENOSPC;
+    if (error) {
+        debug_code_free(debug, code);
+        return error;
+    }
+    watch = debug_table_find(&debug->watches, key);
+    debug_code_free(debug, watch->code);
+    watch->code = code;
+    return RINGSIDE_OK;
+}
+
 static int clear(struct debug *debug, struct debug_watch *watch)
 {
     int error =
@@ -62,6 +82,7 @@ static int clear(struct debug *debug, struct debug_watch *watch)
         debug->code_watches--;
     else
         step_watch_remove(&debug->step, watch->kind, watch->address, watch->length);
+    debug_code_free(debug, watch->code);
     debug_table_remove(&debug->watches, watch);
     return error;
 }

@@ -49,6 +49,8 @@ void rsp_q_supported(struct ringside *rs, struct rsp_request *request, struct rs
         rsp_put_text(out, ";swbreak+");
     if (s->hwbreak && rs->debug.target->watch)
         rsp_put_text(out, ";hwbreak+");
+    if (step_chosen(&rs->debug.step))
+        rsp_put_text(out, ";ConditionalBreakpoints+;BreakpointCommands+");
 }
 
 void rsp_q_start_no_ack(struct ringside *rs, struct rsp_request *request, struct rsp_out *out)

@@ -96,6 +96,29 @@ static void put_value_text(struct rsp_out *out, const struct rsp_register *reg,
         rsp_put_text(out, "xx");
 }
 
+bool rsp_expression_has_register(void *ctx, unsigned number)
+{
+    const struct rsp_layout *layout = rsp_layout(ctx);
+
+    return number < layout->count && layout->registers[number].size <= sizeof(uint64_t);
+}
+
+bool rsp_expression_register(void *ctx, unsigned vcpu, unsigned number, uint64_t *value)
+{
+    struct ringside *rs = ctx;
+    const struct rsp_register *reg = &rsp_layout(rs)->registers[number];
+    struct rsp_values values = {debug_regs(&rs->debug, vcpu), NULL};
+    unsigned char bytes[RSP_REGISTER_MAX] = {0};
+    struct ringside_fpu fpu;
+
+    if (reg->source != RSP_FROM_REGS && read_fpu(rs, vcpu, &fpu))
+        values.fpu = &fpu;
+    if (!rsp_register_get(reg, &values, bytes))
+        return false;
+    memcpy(value, bytes, sizeof *value);
+    return true;
+}
+
 void rsp_put_register(struct ringside *rs, struct rsp_out *out, unsigned vcpu, unsigned number)
 {
     const struct rsp_register *reg = &rsp_layout(rs)->registers[number];

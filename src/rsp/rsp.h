@@ -10,11 +10,12 @@
  */
 
 enum {
-    RSP_PACKET_MAX = 0x40000,           /* between '$' and '#', in both directions */
-    RSP_FRAME_MAX = RSP_PACKET_MAX + 4, /* '$', '#' and two digits */
-    RSP_NOTICE_MAX = 512,               /* a stop reply, or what is said before it */
+    RSP_PACKET_MAX = 0x40000,                 /* between '$' and '#', in both directions */
+    RSP_FRAME_MAX = RSP_PACKET_MAX + 4,       /* '$', '#' and two digits */
+    RSP_NOTICE_MAX = 512,                     /* a stop reply, or what is said before it */
+    RSP_CONSOLE_MAX = 8 * DEBUG_TEXT_MAX + 5, /* what commands have printed */
     /* Half of it may be full when a packet comes, whose reply fills the other; see must_wait(). */
-    RSP_OUT_SIZE = 2 * RSP_FRAME_MAX + 8 * RSP_NOTICE_MAX,
+    RSP_OUT_SIZE = 2 * RSP_FRAME_MAX + RSP_CONSOLE_MAX + 8 * RSP_NOTICE_MAX,
     RSP_PID = 1, /* the machine is one process; its vCPUs are threads from 1 on */
 };
 
@@ -124,6 +125,9 @@ struct rsp_values {
 /* The register as it goes over the wire; false: unavailable. */
 bool rsp_register_get(const struct rsp_register *reg, const struct rsp_values *values,
                       unsigned char *bytes);
+/* For expressions (debug/agent.h); ctx is the server. */
+bool rsp_expression_has_register(void *ctx, unsigned number);
+bool rsp_expression_register(void *ctx, unsigned vcpu, unsigned number, uint64_t *value);
 void rsp_put_register(struct ringside *rs, struct rsp_out *out, unsigned vcpu, unsigned number);
 
 /* Handlers, by file. */

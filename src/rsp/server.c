@@ -41,6 +41,9 @@ struct ringside *ringside_init(void *memory, const struct ringside_config *confi
     at += RSP_PACKET_MAX;
     if (debug_init(&rs->debug, at, config))
         return NULL;
+    rs->debug.has_register = rsp_expression_has_register;
+    rs->debug.read_register = rsp_expression_register;
+    rs->debug.registers_ctx = rs;
     rs->out = at + debug_size(rs->debug.vcpu_count);
     rs->version = config->version ? config->version : "unknown";
     return rs;

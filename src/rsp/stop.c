@@ -79,12 +79,32 @@ static void say(struct ringside *rs, const struct debug_stop *stop)
     rsp_end(rs, &out);
 }
 
+_Static_assert(RSP_CONSOLE_MAX == 2 * sizeof((struct debug_console *)0)->text + 5,
+               "see RSP_OUT_SIZE");
+
+/* What commands have printed; before the stop that came after it. */
+static void send_console(struct ringside *rs)
+{
+    struct debug_console *console = &rs->debug.console;
+
+    if (!console->length || !rsp_has_room(rs))
+        return;
+    struct rsp_out out = rsp_begin(rs, RSP_PACKET_MAX);
+    rsp_put_char(&out, 'O');
+    rsp_put_bytes(&out, console->text, console->length);
+    rsp_end(rs, &out);
+    console->length = 0;
+}
+
 void rsp_send_stop(struct ringside *rs)
 {
     struct rsp_session *s = &rs->session;
     struct debug_stop stop;
 
-    if (!s->waiting || s->finished || !debug_take_stop(&rs->debug, &stop))
+    if (s->waiting && !s->finished)
+        send_console(rs);
+    if (!s->waiting || rs->debug.console.length || s->finished ||
+        !debug_take_stop(&rs->debug, &stop))
         return;
     s->waiting = false;
     s->current = stop.vcpu;
