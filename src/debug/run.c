@@ -168,7 +168,7 @@ void debug_resume_all(struct debug *debug)
     for (unsigned i = 0; i < debug->vcpu_count; i++) {
         struct debug_vcpu *v = &debug->vcpus[i];
         v->action = DEBUG_RUN;
-        v->leaving = false;
+        v->leaving = v->passes = v->unsaid = false;
         look(v, true); /* it may have to be disarmed */
         if (!is_threaded(debug))
             disarm(debug, i);
