@@ -39,9 +39,9 @@ struct step_state {
     uint16_t op;  /* enum x86_op of the instruction to be stepped; 0: not known */
     uint8_t length;
     uint64_t rip;
-    bool guest_tf;
-    uint64_t sfmask, debugctl, dr6, r11; /* what the guest has, while we borrow them */
-    uint64_t image;                      /* linear address of the flags that PUSHF writes */
+    bool guest_tf, repeats, debugctl_msr; /* its TF; REP; it reads or writes DEBUGCTL */
+    uint64_t sfmask, debugctl, dr6, r11;  /* what the guest has, while we borrow them */
+    uint64_t image;                       /* linear address of the flags that PUSHF writes */
     uint8_t image_size;
 };
 

@@ -60,6 +60,9 @@ static void borrow(struct step_state *state, struct ringside_regs *regs,
     state->debugctl = regs->debugctl;
     state->dr6 = regs->dr6;
     state->r11 = regs->gpr[RINGSIDE_R11];
+    state->debugctl_msr = (insn->op == X86_RDMSR || insn->op == X86_WRMSR) &&
+                          (uint32_t)regs->gpr[RINGSIDE_RCX] == X86_MSR_DEBUGCTL;
+    state->repeats = insn->prefixes & (X86_PREFIX_REP | X86_PREFIX_REPNE);
     if (insn->op == X86_PUSHF)
         find_image(state, regs, insn);
     if (insn->op == X86_SYSCALL)
@@ -111,11 +114,12 @@ static void give_back(const struct step_state *state, struct ringside_regs *regs
     regs->rflags = (regs->rflags & ~(uint64_t)TF) | tf;
     if (state->op == X86_SYSCALL)
         regs->sfmask = state->sfmask;
-    if (state->debugctl & X86_DEBUGCTL_BTF && state->op != X86_WRMSR)
-        regs->debugctl |= X86_DEBUGCTL_BTF;
+    if (completed && state->debugctl_msr && state->op == X86_RDMSR)
+        regs->gpr[RINGSIDE_RAX] |= state->debugctl & X86_DEBUGCTL_BTF;
+    if (!completed || !state->debugctl_msr || state->op != X86_WRMSR)
+        regs->debugctl |= state->debugctl & X86_DEBUGCTL_BTF;
     regs->dr6 = state->dr6;
-    if (!state->guest_tf)
-        regs->pending_debug &= ~(uint64_t)X86_DR6_BS;
+    regs->pending_debug &= ~(uint64_t)X86_DR6_BS;
 }
 
 static bool mend_image(struct step *step, const struct step_state *state, unsigned vcpu,
@@ -131,12 +135,20 @@ static bool mend_image(struct step *step, const struct step_state *state, unsign
     return step_write(step, vcpu, regs, state->image, &flags, sizeof flags);
 }
 
-/* Would the guest's own TF trap now?  With BTF, only if a branch was taken (SDM vol. 3, 17.4.3). */
-static bool guest_traps(const struct step_state *state, const struct ringside_regs *regs)
+/*
+ * Would the guest's own TF trap now?  With BTF, only if a branch was taken (SDM vol. 3, 17.4.3).
+ * The one that SYSRET loads traps at once (SDM vol. 2, SYSRET).
+ */
+static uint64_t guest_trap(const struct step_state *state, const struct ringside_regs *regs)
 {
-    if (!state->guest_tf || (state->op == X86_SYSCALL && !(regs->rflags & TF)))
-        return false;
-    return !(state->debugctl & X86_DEBUGCTL_BTF) || regs->rip != state->rip + state->length;
+    bool branched = regs->rip != state->rip + state->length && !state->repeats;
+    bool traps = state->guest_tf && (branched || !(regs->debugctl & X86_DEBUGCTL_BTF));
+
+    if (state->op == X86_SYSCALL)
+        traps = traps && regs->rflags & TF;
+    if (state->op == X86_SYSRET)
+        traps = traps || regs->rflags & TF;
+    return traps ? X86_DR6_BS : 0;
 }
 
 static enum step_outcome trapped(struct step *step, struct step_state *state, unsigned vcpu,
@@ -153,7 +165,7 @@ static enum step_outcome trapped(struct step *step, struct step_state *state, un
         return step_deliver(step, vcpu, regs, &event);
     }
     give_back(state, regs, true);
-    regs->pending_debug |= theirs | (guest_traps(state, regs) ? X86_DR6_BS : 0);
+    regs->pending_debug |= theirs | guest_trap(state, regs);
     if (!mend_image(step, state, vcpu, regs) || step->target->write_regs(step->ctx, vcpu, regs))
         return STEP_FAILED;
     return STEP_DONE;
@@ -188,6 +200,7 @@ static enum step_outcome end(struct step *step, struct step_state *state, unsign
         return step_deliver(step, vcpu, &regs, &event);
     }
     give_back(state, &regs, true);
+    regs.pending_debug |= guest_trap(state, &regs);
     return step->target->write_regs(step->ctx, vcpu, &regs) ? STEP_FAILED : STEP_DONE;
 }
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RAM = 64 << 20, HASHED = 4 << 20, EXIT_PORT = 0xf4, ENOUGH = 50 * 1000 * 1000 };
+enum { RAM = 64 << 20, HASHED = 15 << 20, EXIT_PORT = 0xf4, ENOUGH = 50 * 1000 * 1000 };
 
 static void serial_out(void *ctx, uint8_t byte)
 {
@@ -86,6 +86,13 @@ bool machine_slice(struct machine *m)
         if (soft_run(m->soft, 1, true, &idle) == SOFT_IDLE)
             return false;
     return !m->ended;
+}
+
+bool machine_run(struct machine *m)
+{
+    uint64_t idle;
+
+    return soft_run(m->soft, ENOUGH, true, &idle) == SOFT_ENDED;
 }
 
 /* --- The debugger's side --------------------------------------------------------------------- */

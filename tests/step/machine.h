@@ -31,6 +31,8 @@ bool machine_start(struct machine *m, const struct machine_config *config);
 void machine_end(struct machine *m);
 /* One instruction, event delivery or iteration without a server; false: the guest has ended. */
 bool machine_slice(struct machine *m);
+/* To the guest's end, not cut into pieces, without a server; false: it does not come to it. */
+bool machine_run(struct machine *m);
 /* Send a packet, let the guest run until it is answered; false: the guest has ended. */
 bool machine_ask(struct machine *m, const char *packet);
 

@@ -17,13 +17,14 @@
 
 /* --- One instruction ------------------------------------------------------------------------- */
 
-/* Would a hypervisor have to complete this one itself, device or not? */
-static bool is_intercepted(struct cpu *cpu)
+/* Would a hypervisor have to complete this one itself, device or not?  *behind: RIP after it. */
+static bool is_intercepted(struct cpu *cpu, uint64_t *behind)
 {
     struct x86_insn insn;
 
     if (cpu_peek(cpu, &insn) != CPU_NEXT)
         return false;
+    *behind = cpu->r.rip + insn.length;
     switch (insn.op) {
     case X86_CPUID:
     case X86_RDMSR:
@@ -34,6 +35,16 @@ static bool is_intercepted(struct cpu *cpu)
     }
 }
 
+/* Does an event come before the next instruction, so that not even its bytes are fetched? */
+static bool event_due(const struct soft_vcpu *vcpu)
+{
+    const struct cpu *cpu = vcpu->cpu;
+
+    if (cpu->r.pending_debug && cpu->r.shadow != RINGSIDE_SHADOW_MOV_SS)
+        return true;
+    return !vcpu->hold_interrupts && (cpu->nmi || (cpu->intr && cpu->r.rflags & X86_FLAG_IF));
+}
+
 /* Executes it; *exit is filled where it is not `trap`, the exit of the armed way. */
 static enum cpu_exit execute(struct soft *soft, unsigned index, enum ringside_exit_reason trap,
                              struct ringside_exit *exit)
@@ -42,13 +53,14 @@ static enum cpu_exit execute(struct soft *soft, unsigned index, enum ringside_ex
     struct cpu *cpu = vcpu->cpu;
     unsigned flags = (vcpu->hold_interrupts ? CPU_STEP_HOLD_INTERRUPTS : 0) |
                      (vcpu->passes ? CPU_STEP_OVER_BREAK : 0);
-    bool due = cpu->r.pending_debug || cpu->intr || cpu->nmi;
-    bool emulated = !due && is_intercepted(cpu);
+    uint64_t behind = 0;
+    bool emulated = !event_due(vcpu) && is_intercepted(cpu, &behind);
     enum cpu_exit why;
 
     soft->touched = false;
     why = cpu_step(cpu, flags);
     vcpu->passes = false;
+    emulated = emulated && cpu->r.rip == behind; /* no event or fault came instead */
     switch (why) {
     case CPU_EXIT_YIELD:
         if (!soft->poked)
