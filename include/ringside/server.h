@@ -72,6 +72,7 @@ enum ringside_exit_reason {
     RINGSIDE_EXIT_OTHER,      /* nothing for the debugger: a kick, a time slice, a host interrupt */
     RINGSIDE_EXIT_BREAKPOINT, /* a breakpoint of ours, at RIP; the instruction has not run */
     RINGSIDE_EXIT_WATCH, /* a watchpoint of ours; kind and address below; the instruction has run */
+    RINGSIDE_EXIT_CATCH, /* what the debugger wants to be told of has happened; caught below */
     RINGSIDE_EXIT_HALT,  /* the vCPU sleeps: HLT has run, or it waits for SIPI */
     RINGSIDE_EXIT_SHUTDOWN, /* triple fault */
     RINGSIDE_EXIT_ERROR,    /* the engine cannot go on with this vCPU */
@@ -88,6 +89,7 @@ struct ringside_exit {
     enum ringside_watch_kind
         watch_kind; /* of EXIT_WATCH; RINGSIDE_WATCH_EXEC: a hardware breakpoint */
     uint64_t watch_address;
+    struct ringside_caught caught; /* of EXIT_CATCH */
     uint64_t dr6;   /* of EXIT_DEBUG_EXCEPTION: the conditions met, in DR6's layout */
     uint8_t vector; /* of EXIT_EXCEPTION, as are the rest */
     bool has_error;

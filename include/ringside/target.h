@@ -90,6 +90,41 @@ struct ringside_watch_ops {
     int (*remove)(void *ctx, enum ringside_watch_kind kind, uint64_t linear, uint64_t length);
 };
 
+/*
+ * Optional: events that stop the guest once they have happened (RINGSIDE_EXIT_CATCH), beside the
+ * triple fault, which always does.  Those of exceptions and interrupts have happened when RIP is at
+ * the handler's first instruction; those of instructions when the instruction is done.
+ */
+enum ringside_catch_kind {
+    RINGSIDE_CATCH_EXCEPTION, /* by vector, 0..31: faults, traps, and INT3, INTO, INT1 */
+    RINGSIDE_CATCH_INTERRUPT, /* by vector, 0..255: from outside, NMI, INT n */
+    RINGSIDE_CATCH_CR,        /* a write of CR0, CR3 or CR4, by its number */
+    RINGSIDE_CATCH_MSR,       /* WRMSR, by the register's number */
+    RINGSIDE_CATCH_PORT,      /* IN, OUT, INS, OUTS that touch the port */
+    RINGSIDE_CATCH_HALT,      /* HLT; the number is 0 */
+    /* The guest's own INT3 and INT1 (3 and 1): they do not reach it, RIP is behind them. */
+    RINGSIDE_CATCH_TRAP,
+};
+#define RINGSIDE_CATCH_ANY UINT32_MAX
+struct ringside_catch {
+    enum ringside_catch_kind kind;
+    uint32_t number; /* or RINGSIDE_CATCH_ANY */
+};
+/* One that has happened. */
+struct ringside_caught {
+    enum ringside_catch_kind kind;
+    uint32_t number; /* the vector, register or first port; 0 of HLT */
+    uint64_t rip;    /* of events: the one that was saved, where their handler returns to */
+    uint64_t value;  /* what was written or, of a port, read; an exception's error code */
+    bool has_error;  /* of exceptions */
+    bool in;         /* of ports: was read */
+};
+struct ringside_catch_ops {
+    /* What to catch from now on: the server's array, valid until the next call.  On error nothing
+     * has changed; RINGSIDE_ENOTSUP: this engine cannot catch one of them. */
+    int (*set)(void *ctx, const struct ringside_catch *catches, size_t count);
+};
+
 /* Optional: x87, SSE and wider registers. */
 struct ringside_fpu_ops {
     int (*read)(void *ctx, unsigned vcpu, struct ringside_fpu *out);
@@ -124,6 +159,7 @@ struct ringside_target {
     const struct ringside_direct_ops *direct;
     const struct ringside_breakpoint_ops *breakpoint;
     const struct ringside_watch_ops *watch;
+    const struct ringside_catch_ops *catches;
     const struct ringside_fpu_ops *fpu;
     const struct ringside_msr_ops *msr;
     const struct ringside_machine_ops *machine;

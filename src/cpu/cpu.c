@@ -194,7 +194,7 @@ static void reset_common(struct cpu *cpu)
 
     cpu->intr = cpu->nmi = cpu->yield = false;
     cpu->debug_hits = 0;
-    cpu->watch_pending = false;
+    cpu->watch_pending = cpu->catch_pending = false;
     cpu->monitor_gpa = 0;
     memset(cpu->pdpte, 0, sizeof(cpu->pdpte));
     cpu_update_mode(cpu);

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ringside/regs.h"
+#include "ringside/target.h"
 #include "x86/insn.h"
 
 struct cpu;
@@ -36,6 +36,7 @@ enum cpu_exit {
     CPU_EXIT_YIELD,      /* cpu->yield was set, or PAUSE: let others run and come back */
     CPU_EXIT_BREAKPOINT, /* before the instruction at rip; nothing of it was done */
     CPU_EXIT_WATCH,      /* after the instruction; cpu->watch_hit says what was touched */
+    CPU_EXIT_CATCH,      /* after the instruction or delivery that cpu->caught tells of */
     CPU_EXIT_SHUTDOWN,   /* triple fault; activity is RINGSIDE_SHUTDOWN */
     CPU_EXIT_DECLINED,   /* before an instruction that cannot be executed here */
     CPU_EXIT_INTERCEPT, /* instead of delivering the exception in cpu->fault: see cpu->intercepts */
@@ -168,7 +169,8 @@ enum cpu_step_flags {
 };
 enum cpu_exit cpu_step(struct cpu *cpu, unsigned flags);
 
-/* Deliver an event as if it were due now: LIMIT, SHUTDOWN, or DECLINED (then nothing was done). */
+/* Deliver an event as if it were due now: LIMIT, CATCH, SHUTDOWN, or DECLINED (then nothing was
+ * done). */
 enum cpu_exit cpu_take(struct cpu *cpu, const struct cpu_event *event);
 
 /* Look without executing: CPU_NEXT, or a fault that is not delivered.  Copies are by linear address
@@ -190,6 +192,8 @@ int cpu_write_msr(struct cpu *cpu, uint32_t msr, uint64_t value);
 void cpu_cpuid(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 
 void cpu_flush_tlb(struct cpu *cpu); /* after the machine's memory map changed */
+/* Events to stop after: the caller's array, until the next call. */
+void cpu_set_catches(struct cpu *cpu, const struct ringside_catch *catches, size_t count);
 /* Watchpoints of the debugger: the caller's array, sorted by address, until the next call.  None is
  * empty or wraps. */
 void cpu_set_watches(struct cpu *cpu, struct cpu_watch *watches, size_t count);

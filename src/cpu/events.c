@@ -250,6 +250,7 @@ static int shut_down(struct cpu *cpu)
 {
     cpu->r.activity = RINGSIDE_SHUTDOWN;
     cpu->exit = CPU_EXIT_SHUTDOWN;
+    cpu->catch_pending = false; /* the stop for this tells more */
     return CPU_STOP;
 }
 
@@ -258,11 +259,12 @@ int cpu_deliver(struct cpu *cpu, const struct cpu_event *event)
     const struct cpu_event double_fault = {
         .vector = X86_EXC_DF, .kind = CPU_EVENT_EXCEPTION, .has_error = true};
     const uint64_t cr2 = cpu->r.cr2, dr6 = cpu->r.dr6, dr7 = cpu->r.dr7;
-    const uint64_t debugctl = cpu->r.debugctl;
+    const uint64_t debugctl = cpu->r.debugctl, rip = cpu->r.rip;
     struct cpu_event now = *event;
     int status;
 
     record_cause(cpu, &now);
+    cpu_catch_event(cpu, &now, rip);
     while ((status = cpu_deliver_once(cpu, &now)) == CPU_FAULT) {
         switch (escalation[classify(&now)][classify(&cpu->fault)]) {
         case SECOND: now = cpu->fault; break;
@@ -273,8 +275,10 @@ int cpu_deliver(struct cpu *cpu, const struct cpu_event *event)
         case SHUTDOWN: return shut_down(cpu);
         }
         record_cause(cpu, &now);
+        cpu_catch_event(cpu, &now, rip);
     }
     if (status == CPU_DECLINE) {
+        cpu->catch_pending = false;
         cpu->r.cr2 = cr2;
         cpu->r.dr6 = dr6;
         cpu->r.dr7 = dr7;

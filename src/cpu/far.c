@@ -412,8 +412,10 @@ static int iret(struct cpu *cpu, const struct x86_insn *insn)
 static int interrupt(struct cpu *cpu, uint8_t vector, enum cpu_event_kind kind)
 {
     const struct cpu_event event = {.vector = vector, .kind = (uint8_t)kind};
+    const uint64_t rip = cpu->r.rip;
 
     CPU_TRY(cpu_deliver_once(cpu, &event));
+    cpu_catch_event(cpu, &event, rip);
     return CPU_SYNC;
 }
 
@@ -422,16 +424,24 @@ static int int_n(struct cpu *cpu, const struct x86_insn *insn)
     return interrupt(cpu, (uint8_t)insn->imm, CPU_EVENT_INT);
 }
 
+/* INT3 and INT1, which a debugger may keep from the guest. */
+static int trap(struct cpu *cpu, uint8_t vector, enum cpu_event_kind kind)
+{
+    const struct ringside_caught caught = {.kind = RINGSIDE_CATCH_TRAP, .number = vector};
+
+    return cpu_caught(cpu, &caught) ? CPU_SYNC : interrupt(cpu, vector, kind);
+}
+
 static int int1(struct cpu *cpu, const struct x86_insn *insn)
 {
     (void)insn;
-    return interrupt(cpu, X86_EXC_DB, CPU_EVENT_ICEBP);
+    return trap(cpu, X86_EXC_DB, CPU_EVENT_ICEBP);
 }
 
 static int int3(struct cpu *cpu, const struct x86_insn *insn)
 {
     (void)insn;
-    return interrupt(cpu, X86_EXC_BP, CPU_EVENT_SOFT_EXCEPTION);
+    return trap(cpu, X86_EXC_BP, CPU_EVENT_SOFT_EXCEPTION);
 }
 
 static int into(struct cpu *cpu, const struct x86_insn *insn)

@@ -168,6 +168,17 @@ static inline void cpu_end_block(struct cpu *cpu)
  * CPU_DECLINE.  Faults on the way become double and triple faults inside. */
 int cpu_deliver(struct cpu *cpu, const struct cpu_event *event);
 
+/* --- Events that the debugger wants to be told of (catch.c) ----------------------------------- */
+
+/* After it has happened; false: nobody wants to know.  Stops after this instruction. */
+bool cpu_caught(struct cpu *cpu, const struct ringside_caught *caught);
+/* A register was written: CR by number, or an MSR. */
+void cpu_catch_write(struct cpu *cpu, enum ringside_catch_kind kind, uint32_t number,
+                     uint64_t value);
+void cpu_catch_port(struct cpu *cpu, uint16_t port, unsigned size, uint64_t value, bool in);
+/* Its delivery begins; what is wrong with that is told by what it leads to. */
+void cpu_catch_event(struct cpu *cpu, const struct cpu_event *event, uint64_t rip);
+
 /* --- Ports and debug registers ---------------------------------------------------------------- */
 
 /* IN and OUT of 1, 2 or 4 bytes with the privilege checks and I/O breakpoints (io.c). */

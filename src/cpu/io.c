@@ -38,6 +38,7 @@ int cpu_port_in(struct cpu *cpu, uint16_t port, unsigned size, uint64_t *value)
     CPU_TRY(cpu->bus->in(cpu->ctx, cpu, port, size, &read));
     cpu->debug_hits |= cpu_break_hits(cpu, CPU_BREAK_IO, port, size);
     *value = cpu_zext(read, size);
+    cpu_catch_port(cpu, port, size, *value, true);
     return CPU_NEXT;
 }
 
@@ -46,6 +47,7 @@ int cpu_port_out(struct cpu *cpu, uint16_t port, unsigned size, uint64_t value)
     CPU_TRY(check_port(cpu, port, size));
     CPU_TRY(cpu->bus->out(cpu->ctx, cpu, port, size, (uint32_t)cpu_zext(value, size)));
     cpu->debug_hits |= cpu_break_hits(cpu, CPU_BREAK_IO, port, size);
+    cpu_catch_port(cpu, port, size, cpu_zext(value, size), false);
     return CPU_NEXT;
 }
 

@@ -263,6 +263,7 @@ static int wrmsr(struct cpu *cpu, const struct x86_insn *insn)
     (void)insn;
     CPU_TRY(cpu_require_cpl0(cpu));
     CPU_TRY(cpu_write_msr(cpu, (uint32_t)cpu->r.gpr[RINGSIDE_RCX], value));
+    cpu_catch_write(cpu, RINGSIDE_CATCH_MSR, (uint32_t)cpu->r.gpr[RINGSIDE_RCX], value);
     return CPU_SYNC;
 }
 

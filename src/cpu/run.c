@@ -49,7 +49,7 @@ static int deliver_fault(struct cpu *cpu, int status)
     struct cpu_event event = cpu->fault;
 
     cpu->debug_hits = 0;
-    cpu->watch_pending = false;
+    cpu->watch_pending = cpu->catch_pending = false;
     return status == CPU_FAULT ? deliver(cpu, &event) : status;
 }
 
@@ -291,12 +291,17 @@ static int run_blocks(struct cpu *cpu)
     return CPU_NEXT;
 }
 
-/* Does what happened end cpu_run()? */
+/* Does what happened end cpu_run()?  What is left of it is told next time, before all else. */
 static bool leaves(struct cpu *cpu, int status, enum cpu_exit *exit)
 {
     if (cpu->watch_pending) {
         cpu->watch_pending = false;
         *exit = CPU_EXIT_WATCH;
+        return true;
+    }
+    if (cpu->catch_pending) {
+        cpu->catch_pending = false;
+        *exit = CPU_EXIT_CATCH;
         return true;
     }
     switch (status) {
@@ -318,6 +323,8 @@ enum cpu_exit cpu_run(struct cpu *cpu, uint64_t limit)
     enum cpu_exit exit = CPU_EXIT_LIMIT;
 
     cpu->limit = limit;
+    if (CPU_UNLIKELY(cpu->catch_pending) && leaves(cpu, CPU_NEXT, &exit))
+        return exit;
     while (cpu->count < limit) {
         int status;
 
@@ -338,17 +345,21 @@ enum cpu_exit cpu_step(struct cpu *cpu, unsigned flags)
     enum cpu_exit exit = CPU_EXIT_LIMIT;
 
     cpu->limit = cpu->count + 1;
+    if (CPU_UNLIKELY(cpu->catch_pending) && leaves(cpu, CPU_NEXT, &exit))
+        return exit;
     leaves(cpu, step(cpu, flags), &exit);
     return exit;
 }
 
 enum cpu_exit cpu_take(struct cpu *cpu, const struct cpu_event *event)
 {
+    enum cpu_exit exit = CPU_EXIT_LIMIT;
     int status = deliver(cpu, event);
 
     if (status < 0)
         return CPU_EXIT_DECLINED;
-    return status == CPU_STOP ? cpu->exit : CPU_EXIT_LIMIT;
+    leaves(cpu, status, &exit);
+    return exit;
 }
 
 int cpu_peek(struct cpu *cpu, struct x86_insn *insn)

@@ -105,6 +105,8 @@ struct cpu {
     uint64_t debug_hits; /* DR6 bits the running instruction has earned: data and I/O breakpoints */
     struct cpu_watch_hit watch_hit;
     bool watch_pending;
+    bool catch_pending;            /* caught is to be told after this instruction */
+    struct ringside_caught caught; /* the first of what one instruction or delivery met */
     enum cpu_exit exit;
     const char *missing; /* with CPU_EXIT_DECLINED: what this CPU does not have, or NULL */
 
@@ -120,6 +122,8 @@ struct cpu {
     void *ctx;
     struct cpu_code *code;
     struct cpu *next_sharing; /* ring of CPUs that share the code cache */
+    const struct ringside_catch *catches;
+    size_t catch_count;
     const struct cpu_watch *watches;
     size_t watch_count;
 

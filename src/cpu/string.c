@@ -165,7 +165,7 @@ CPU_TEMPLATE int repeat(struct cpu *cpu, const struct x86_insn *insn, cpu_handle
             if (n == 0)
                 return status;
             cpu->debug_hits = 0; /* of the iteration that faulted */
-            cpu->watch_pending = false;
+            cpu->watch_pending = cpu->catch_pending = false;
             account(cpu, insn, n, true);
             return CPU_BRANCH;
         }

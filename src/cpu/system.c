@@ -61,6 +61,7 @@ static int write_cr0(struct cpu *cpu, uint64_t value)
         cpu->r.efer |= X86_EFER_LMA;
     cpu->r.cr0 = cr0;
     cpu_update_mode(cpu);
+    cpu_catch_write(cpu, RINGSIDE_CATCH_CR, 0, cr0);
     return CPU_SYNC;
 }
 
@@ -77,6 +78,7 @@ static int write_cr3(struct cpu *cpu, uint64_t value)
         CPU_TRY(load_pdptes(cpu, value));
     cpu->r.cr3 = value;
     cpu_flush_nonglobal(cpu);
+    cpu_catch_write(cpu, RINGSIDE_CATCH_CR, 3, value);
     return CPU_SYNC;
 }
 
@@ -101,6 +103,7 @@ static int write_cr4(struct cpu *cpu, uint64_t cr4)
     if (changed & X86_CR4_PCIDE)
         cpu_flush_tlb(cpu);
     cpu_update_mode(cpu);
+    cpu_catch_write(cpu, RINGSIDE_CATCH_CR, 4, cr4);
     return CPU_SYNC;
 }
 
@@ -163,6 +166,7 @@ static int clts(struct cpu *cpu, const struct x86_insn *insn)
     CPU_TRY(cpu_require_cpl0(cpu));
     cpu->r.cr0 &= ~(uint64_t)X86_CR0_TS;
     cpu_update_mode(cpu);
+    cpu_catch_write(cpu, RINGSIDE_CATCH_CR, 0, cpu->r.cr0);
     return CPU_SYNC;
 }
 
@@ -239,6 +243,7 @@ static int hlt(struct cpu *cpu, const struct x86_insn *insn)
     (void)insn;
     CPU_TRY(cpu_require_cpl0(cpu));
     cpu->r.activity = RINGSIDE_HALTED;
+    cpu_caught(cpu, &(struct ringside_caught){.kind = RINGSIDE_CATCH_HALT});
     return CPU_SYNC;
 }
 

@@ -17,6 +17,7 @@ enum {
     DEBUG_WATCHPOINTS_MAX = 1 << 12,
     DEBUG_EXPRESSIONS_MAX = 64, /* conditions and commands of one breakpoint */
     DEBUG_TEXT_MAX = 4096,      /* what the commands of one hit may print; the rest is cut off */
+    DEBUG_CATCHES_MAX = 64,
 };
 
 /* What the debugger wants of one vCPU. */
@@ -33,6 +34,7 @@ enum debug_reason {
     DEBUG_REASON_BREAKPOINT,
     DEBUG_REASON_HARDWARE_BREAKPOINT,
     DEBUG_REASON_WATCHPOINT,
+    DEBUG_REASON_CATCH,
     DEBUG_REASON_SHUTDOWN, /* triple fault */
     DEBUG_REASON_ERROR,    /* the engine, or the way to step, failed */
 };
@@ -42,6 +44,7 @@ struct debug_stop {
     unsigned vcpu;
     enum ringside_watch_kind watch_kind;
     uint64_t watch_address;
+    struct ringside_caught caught;
 };
 
 /*
@@ -158,6 +161,8 @@ struct debug {
     bool (*has_register)(void *ctx, unsigned number);
     bool (*read_register)(void *ctx, unsigned vcpu, unsigned number, uint64_t *value);
     void *registers_ctx;
+    struct ringside_catch catches[DEBUG_CATCHES_MAX]; /* in the order they were set */
+    unsigned catch_count;
 
     unsigned vcpu_count;
     struct debug_vcpu *vcpus;
@@ -240,6 +245,11 @@ enum debug_met {
     DEBUG_MET_UNSAID, /* there is no room for what they may print: ask again */
 };
 enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, enum debug_reason *reason);
+
+/* catch.c; only with the target's group; setting what is set and removing what is not are fine */
+int debug_catch_set(struct debug *debug, const struct ringside_catch *what);
+int debug_catch_clear(struct debug *debug, const struct ringside_catch *what);
+void debug_catches_clear_all(struct debug *debug);
 
 /* watch.c */
 int debug_watch_set(struct debug *debug, enum ringside_watch_kind kind, uint64_t address,

@@ -109,6 +109,7 @@ static bool owes_a_stop(const struct debug_vcpu *v)
 {
     switch (v->event.reason) {
     case DEBUG_REASON_WATCHPOINT:
+    case DEBUG_REASON_CATCH:
     case DEBUG_REASON_SHUTDOWN:
     case DEBUG_REASON_ERROR: return v->planned != DEBUG_STAY;
     case DEBUG_REASON_STEP: return v->planned == DEBUG_STEP;
@@ -273,6 +274,13 @@ static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_
         debug_stop_all(debug, vcpu, &event);
 }
 
+static void caught(struct debug *debug, unsigned vcpu, const struct ringside_caught *what)
+{
+    const struct debug_stop event = {.reason = DEBUG_REASON_CATCH, .vcpu = vcpu, .caught = *what};
+
+    debug_stop_all(debug, vcpu, &event);
+}
+
 /* One step is done: of a range, the last one, or off a breakpoint. */
 static void stepped(struct debug *debug, unsigned vcpu)
 {
@@ -300,6 +308,7 @@ static void step_over(struct debug *debug, unsigned vcpu, enum step_outcome outc
     case STEP_NOT_OURS: break;
     case STEP_DONE: stepped(debug, vcpu); break;
     case STEP_WATCH: watch_hit(debug, vcpu, exit); break;
+    case STEP_CATCH: caught(debug, vcpu, &debug->step.caught); break;
     case STEP_BREAKPOINT: breakpoint_hit(debug, vcpu); break;
     case STEP_SHUTDOWN: stop(debug, vcpu, DEBUG_REASON_SHUTDOWN); break;
     case STEP_FAILED: stop(debug, vcpu, DEBUG_REASON_ERROR); break;
@@ -388,6 +397,7 @@ void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *
     switch (exit->reason) {
     case RINGSIDE_EXIT_BREAKPOINT: breakpoint_hit(debug, vcpu); break;
     case RINGSIDE_EXIT_WATCH: watch_hit(debug, vcpu, exit); break;
+    case RINGSIDE_EXIT_CATCH: caught(debug, vcpu, &exit->caught); break;
     case RINGSIDE_EXIT_SHUTDOWN: stop(debug, vcpu, DEBUG_REASON_SHUTDOWN); break;
     case RINGSIDE_EXIT_ERROR: stop(debug, vcpu, DEBUG_REASON_ERROR); break;
     default: break;

@@ -92,6 +92,7 @@ void debug_detach(struct debug *debug)
     debug_breakpoints_clear_all(debug);
     debug_watches_clear_all(debug);
     debug->console.length = 0;
+    debug_catches_clear_all(debug);
     debug->step_interrupts = false;
     debug->stop_ready = false;
     for (unsigned i = 0; i < debug->vcpu_count; i++)

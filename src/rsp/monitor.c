@@ -16,6 +16,11 @@ static bool has_msrs(const struct ringside *rs)
     return rs->debug.target->msr != NULL;
 }
 
+static bool has_catches(const struct ringside *rs)
+{
+    return rs->debug.target->catches != NULL;
+}
+
 static bool has_steps(const struct ringside *rs)
 {
     return step_chosen(&rs->debug.step) != 0;
@@ -36,6 +41,10 @@ static const struct command {
     {"phys-write", "ADDR HEX", "bytes into physical memory", rsp_monitor_phys_write, NULL},
     {"msr", "NUM [VALUE]", "read or write a model-specific register", rsp_monitor_msr, has_msrs},
     {"breakpoints", "", "what is set, and where it stands", rsp_monitor_breakpoints, NULL},
+    {"catch", "[delete] [EVENT]", "stop after: exception, interrupt, cr, msr, port N|all; hlt",
+     rsp_monitor_catch, has_catches},
+    {"guest-int3", "[stop|pass]", "who gets the guest's own INT3 and INT1", rsp_monitor_guest_int3,
+     has_catches},
     {"step-method", "[NAME|auto]", "show or choose the way to step", rsp_monitor_step_method,
      has_steps},
     {"interrupts", "[on|off]", "does a step let interrupts in?", rsp_monitor_interrupts, has_steps},

@@ -15,6 +15,8 @@ typedef bool rsp_command_handler(struct ringside *rs, struct rsp_cursor *in, str
 bool rsp_monitor_word(struct rsp_cursor *in, const char *word);
 bool rsp_monitor_number(struct rsp_cursor *in, uint64_t *value);
 
+/* monitor_catch.c */
+rsp_command_handler rsp_monitor_catch, rsp_monitor_guest_int3;
 /* monitor_memory.c */
 rsp_command_handler rsp_monitor_translate, rsp_monitor_pages, rsp_monitor_phys,
     rsp_monitor_phys_write;

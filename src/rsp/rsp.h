@@ -90,6 +90,8 @@ void rsp_window_end(struct rsp_window *window);
 
 /* stop.c: sends the stop reply as soon as there is something to tell */
 void rsp_send_stop(struct ringside *rs);
+/* In words, without an end of line (monitor_catch.c). */
+void rsp_put_caught(struct rsp_out *out, const struct ringside_caught *caught);
 void rsp_put_stop(struct ringside *rs, struct rsp_out *out, const struct debug_stop *stop);
 
 /* layout.c: the registers as the peer sees them */

@@ -65,14 +65,18 @@ void rsp_put_stop(struct ringside *rs, struct rsp_out *out, const struct debug_s
 /* What the stop reply has no words for goes before it as console output. */
 static void say(struct ringside *rs, const struct debug_stop *stop)
 {
-    char text[80];
+    char text[160];
     struct rsp_out line = {.bytes = text, .capacity = sizeof text};
 
     rsp_put_text(&line, "vCPU ");
     rsp_put_decimal(&line, stop->vcpu);
-    rsp_put_text(&line, stop->reason == DEBUG_REASON_SHUTDOWN
-                            ? ": triple fault\n"
-                            : ": the engine cannot go on with it\n");
+    rsp_put_text(&line, ": ");
+    switch (stop->reason) {
+    case DEBUG_REASON_CATCH: rsp_put_caught(&line, &stop->caught); break;
+    case DEBUG_REASON_SHUTDOWN: rsp_put_text(&line, "triple fault"); break;
+    default: rsp_put_text(&line, "the engine cannot go on with it"); break;
+    }
+    rsp_put_char(&line, '\n');
     struct rsp_out out = rsp_begin(rs, RSP_NOTICE_MAX);
     rsp_put_char(&out, 'O');
     rsp_put_bytes(&out, line.bytes, line.length);
@@ -108,7 +112,8 @@ void rsp_send_stop(struct ringside *rs)
         return;
     s->waiting = false;
     s->current = stop.vcpu;
-    if (stop.reason == DEBUG_REASON_SHUTDOWN || stop.reason == DEBUG_REASON_ERROR)
+    if (stop.reason == DEBUG_REASON_CATCH || stop.reason == DEBUG_REASON_SHUTDOWN ||
+        stop.reason == DEBUG_REASON_ERROR)
         say(rs, &stop);
     struct rsp_out out = rsp_begin(rs, RSP_NOTICE_MAX);
     rsp_put_stop(rs, &out, &stop);

@@ -200,7 +200,8 @@ static void take_over(struct step_emulator *e, const struct step *step, unsigned
     e->cpu.code = NULL;
     cpu_set_regs(&e->cpu, regs);
     cpu_flush_tlb(&e->cpu);
-    e->cpu.intr = e->cpu.nmi = e->cpu.yield = e->cpu.watch_pending = false;
+    e->cpu.intr = e->cpu.nmi = e->cpu.yield = false;
+    e->cpu.watch_pending = e->cpu.catch_pending = false;
     if (step->target->fpu && !step->target->fpu->read(step->ctx, vcpu, &e->fpu))
         e->cpu.fpu = e->fpu;
 }
@@ -266,6 +267,7 @@ static enum step_outcome run(struct step_emulator *e, const struct step_request 
             ++*done;
             fill_watch(e, exit);
             return STEP_WATCH;
+        case CPU_EXIT_CATCH: ++*done; return STEP_CATCH;
         case CPU_EXIT_SHUTDOWN: ++*done; return STEP_SHUTDOWN;
         case CPU_EXIT_BREAKPOINT: return STEP_BREAKPOINT;
         case CPU_EXIT_DECLINED:
@@ -296,6 +298,7 @@ bool step_emulate(struct step *step, unsigned vcpu, const struct step_request *r
         return false;
     if (!give_back(e, step, done))
         *outcome = STEP_FAILED;
+    step->caught = e->cpu.caught;
     return true;
 }
 
@@ -322,7 +325,10 @@ enum step_outcome step_deliver(struct step *step, unsigned vcpu, const struct ri
     exit = cpu_take(&e->cpu, &out_of);
     if (exit == CPU_EXIT_DECLINED || !give_back(e, step, 1))
         return STEP_FAILED;
-    return exit == CPU_EXIT_SHUTDOWN ? STEP_SHUTDOWN : STEP_DONE;
+    step->caught = e->cpu.caught;
+    return exit == CPU_EXIT_SHUTDOWN ? STEP_SHUTDOWN
+           : exit == CPU_EXIT_CATCH  ? STEP_CATCH
+                                     : STEP_DONE;
 }
 
 /* --- Looking --------------------------------------------------------------------------------- */
@@ -395,4 +401,9 @@ void step_watch_remove(struct step *step, enum ringside_watch_kind kind, uint64_
         cpu_set_watches(&e->cpu, e->watches, e->watch_count);
         return;
     }
+}
+
+void step_set_catches(struct step *step, const struct ringside_catch *catches, size_t count)
+{
+    cpu_set_catches(&step->emulator->cpu, catches, count);
 }

@@ -24,6 +24,8 @@ struct step {
     bool (*breakpoint)(void *owner, uint64_t gpa);
     bool (*code_watch)(void *owner, uint64_t linear);
     unsigned code_watches;
+
+    struct ringside_caught caught; /* of STEP_CATCH */
 };
 
 /* One step or, with a range that is not empty, steps for as long as begin <= RIP < end. */
@@ -50,6 +52,7 @@ enum step_outcome {
     STEP_AGAIN, /* some of a range is done: begin again */
     STEP_DONE,
     STEP_WATCH,      /* done, and it hit a watchpoint: exit says which */
+    STEP_CATCH,      /* done, and it met step->caught */
     STEP_BREAKPOINT, /* the next instruction of the range has a breakpoint */
     STEP_SHUTDOWN,   /* triple fault */
     STEP_NOT_OURS,   /* the exit means something else; the step is cancelled */
@@ -86,5 +89,7 @@ int step_watch_add(struct step *step, enum ringside_watch_kind kind, uint64_t li
                    uint64_t length);
 void step_watch_remove(struct step *step, enum ringside_watch_kind kind, uint64_t linear,
                        uint64_t length);
+/* Events to stop after, likewise: the caller's array, until the next call. */
+void step_set_catches(struct step *step, const struct ringside_catch *catches, size_t count);
 
 #endif

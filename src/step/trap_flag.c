@@ -188,6 +188,7 @@ static enum step_outcome end(struct step *step, struct step_state *state, unsign
     case RINGSIDE_EXIT_DEBUG_EXCEPTION:
     case RINGSIDE_EXIT_EXCEPTION:
     case RINGSIDE_EXIT_EMULATED:
+    case RINGSIDE_EXIT_CATCH:
     case RINGSIDE_EXIT_HALT: break;
     default: return STEP_NOT_OURS;
     }
@@ -201,7 +202,10 @@ static enum step_outcome end(struct step *step, struct step_state *state, unsign
     }
     give_back(state, &regs, true);
     regs.pending_debug |= guest_trap(state, &regs);
-    return step->target->write_regs(step->ctx, vcpu, &regs) ? STEP_FAILED : STEP_DONE;
+    if (step->target->write_regs(step->ctx, vcpu, &regs))
+        return STEP_FAILED;
+    step->caught = exit->caught;
+    return exit->reason == RINGSIDE_EXIT_CATCH ? STEP_CATCH : STEP_DONE;
 }
 
 static void cancel(struct step *step, struct step_state *state, unsigned vcpu)

@@ -147,6 +147,16 @@ static int remove_watch(void *ctx, enum ringside_watch_kind kind, uint64_t linea
     return RINGSIDE_EINVAL;
 }
 
+/* It cannot catch the port 0xcf9. */
+static int set_catches(void *ctx, const struct ringside_catch *catches, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (catches[i].kind == RINGSIDE_CATCH_PORT && catches[i].number == 0xcf9)
+            return RINGSIDE_ENOTSUP;
+    ((struct fake *)ctx)->catch_count = (unsigned)count;
+    return RINGSIDE_OK;
+}
+
 static int read_fpu(void *ctx, unsigned vcpu, struct ringside_fpu *out)
 {
     *out = ((struct fake *)ctx)->fpu[vcpu];
@@ -193,6 +203,7 @@ static void power_off(void *ctx)
 static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint};
 static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
+static const struct ringside_catch_ops catch_ops = {set_catches};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
 static const struct ringside_msr_ops msr_ops = {read_msr, write_msr};
 static const struct ringside_machine_ops machine_ops = {reset, power_off};
@@ -210,6 +221,7 @@ void fake_init(struct fake *fake)
         .step = &step_ops,
         .breakpoint = &breakpoint_ops,
         .watch = &watch_ops,
+        .catches = &catch_ops,
         .fpu = &fpu_ops,
         .msr = &msr_ops,
         .machine = &machine_ops,

@@ -32,6 +32,7 @@ struct fake {
     unsigned breakpoint_count, breakpoint_limit;
     struct fake_watch watches[FAKE_SETS];
     unsigned watch_count, watch_limit;
+    unsigned catch_count;
     unsigned resets, power_offs, notified;
     uint32_t mmio_reads, mmio_written;
     uint64_t msr;

@@ -18,6 +18,7 @@
  *   connect | disconnect | finished | attached YESNO | ended STATUS
  *   enter VCPU run|park    what the vCPU is told
  *   exit VCPU REASON [write|read|access|exec ADDRESS]
+ *   exit VCPU catch exception|interrupt|cr|msr|port|hlt|trap NUMBER
  *   set VCPU rip|activity VALUE
  *   get rip|cr8|... VCPU VALUE, see check_state()
  */
@@ -201,31 +202,48 @@ static void do_exit(struct runner *r, unsigned vcpu, const char *reason, const c
                     uint64_t address)
 {
     static const char *const reasons[] = {
-        [RINGSIDE_EXIT_OTHER] = "other",
-        [RINGSIDE_EXIT_MONITOR_TRAP] = "step",
-        [RINGSIDE_EXIT_BREAKPOINT] = "breakpoint",
-        [RINGSIDE_EXIT_WATCH] = "watch",
-        [RINGSIDE_EXIT_HALT] = "halt",
-        [RINGSIDE_EXIT_SHUTDOWN] = "shutdown",
-        [RINGSIDE_EXIT_ERROR] = "error",
+        [RINGSIDE_EXIT_OTHER] = "other",           [RINGSIDE_EXIT_MONITOR_TRAP] = "step",
+        [RINGSIDE_EXIT_BREAKPOINT] = "breakpoint", [RINGSIDE_EXIT_WATCH] = "watch",
+        [RINGSIDE_EXIT_CATCH] = "catch",           [RINGSIDE_EXIT_HALT] = "halt",
+        [RINGSIDE_EXIT_SHUTDOWN] = "shutdown",     [RINGSIDE_EXIT_ERROR] = "error",
     };
-    static const char *const kinds[] = {
+    static const char *const watches[] = {
         [RINGSIDE_WATCH_EXEC] = "exec",
         [RINGSIDE_WATCH_WRITE] = "write",
         [RINGSIDE_WATCH_READ] = "read",
         [RINGSIDE_WATCH_ACCESS] = "access",
+        NULL,
+    };
+    static const char *const catches[] = {
+        [RINGSIDE_CATCH_EXCEPTION] = "exception",
+        [RINGSIDE_CATCH_INTERRUPT] = "interrupt",
+        [RINGSIDE_CATCH_CR] = "cr",
+        [RINGSIDE_CATCH_MSR] = "msr",
+        [RINGSIDE_CATCH_PORT] = "port",
+        [RINGSIDE_CATCH_HALT] = "hlt",
+        [RINGSIDE_CATCH_TRAP] = "trap",
+        NULL,
     };
     struct ringside_exit exit = {.watch_address = address};
+    const char *const *kinds;
     unsigned i, k;
 
     for (i = 0; strcmp(reasons[i], reason) != 0; i++)
         if (reasons[i] == reasons[RINGSIDE_EXIT_MONITOR_TRAP])
             fail(r, "no such exit", reason);
     exit.reason = (enum ringside_exit_reason)i;
+    kinds = exit.reason == RINGSIDE_EXIT_CATCH ? catches : watches;
     for (k = 0; *kind && strcmp(kinds[k], kind) != 0; k++)
-        if (kinds[k] == kinds[RINGSIDE_WATCH_ACCESS])
-            fail(r, "no such watch", kind);
+        if (!kinds[k + 1])
+            fail(r, "no such kind", kind);
     exit.watch_kind = (enum ringside_watch_kind)k;
+    exit.caught = (struct ringside_caught){
+        .kind = (enum ringside_catch_kind)k,
+        .number = (uint32_t)address,
+        .rip = 0x1234,
+        .value = 0x56,
+        .has_error = k == RINGSIDE_CATCH_EXCEPTION && address >= 8,
+    };
     ringside_vcpu_exit(r->rs, vcpu, &exit);
 }
 
@@ -245,6 +263,8 @@ static void set_option(struct runner *r, const char *name)
         fake->target.breakpoint = NULL;
     else if (strcmp(name, "no-watch") == 0)
         fake->target.watch = NULL;
+    else if (strcmp(name, "no-catch") == 0)
+        fake->target.catches = NULL;
     else if (strcmp(name, "no-fpu") == 0)
         fake->target.fpu = NULL;
     else if (strcmp(name, "no-msr") == 0)
@@ -281,6 +301,8 @@ static void check_state(struct runner *r, const char *what, uint64_t at, uint64_
         value = fake_has_watch(fake, RINGSIDE_WATCH_EXEC, at);
     else if (strcmp(what, "watches") == 0)
         value = fake->watch_count;
+    else if (strcmp(what, "catches") == 0)
+        value = fake->catch_count;
     else if (strcmp(what, "breakpoints") == 0)
         value = fake->breakpoint_count;
     else if (strcmp(what, "byte") == 0)

@@ -340,6 +340,7 @@ static void at_breakpoint(struct soft *soft, unsigned index, struct ringside_exi
         return;
     switch (cpu_step(soft->vcpu[index].cpu, CPU_STEP_OVER_BREAK)) {
     case CPU_EXIT_WATCH: soft_watch_exit(soft->vcpu[index].cpu, exit); break;
+    case CPU_EXIT_CATCH: soft_catch_exit(soft->vcpu[index].cpu, exit); break;
     case CPU_EXIT_DECLINED: soft_declined(soft, index, exit); break;
     default: break;
     }
@@ -358,6 +359,7 @@ static void run_turn(struct soft *soft, unsigned index, uint64_t limit, struct r
         break;
     case CPU_EXIT_BREAKPOINT: at_breakpoint(soft, index, exit); break;
     case CPU_EXIT_WATCH: soft_watch_exit(cpu, exit); break;
+    case CPU_EXIT_CATCH: soft_catch_exit(cpu, exit); break;
     case CPU_EXIT_SHUTDOWN: break;  /* told when its turn comes again */
     case CPU_EXIT_INTERCEPT: break; /* nobody asked for one */
     case CPU_EXIT_DECLINED: soft_declined(soft, index, exit); break;

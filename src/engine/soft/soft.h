@@ -73,5 +73,6 @@ void soft_step_turn(struct soft *soft, unsigned index, uint64_t limit, struct ri
 /* target.c: does a breakpoint of ours really stand at the vCPU's RIP? *exit says which kind. */
 bool soft_breakpoint_hit(struct soft *soft, unsigned index, struct ringside_exit *exit);
 void soft_watch_exit(const struct cpu *cpu, struct ringside_exit *exit);
+void soft_catch_exit(const struct cpu *cpu, struct ringside_exit *exit);
 
 #endif

@@ -73,6 +73,7 @@ static enum cpu_exit execute(struct soft *soft, unsigned index, enum ringside_ex
     case CPU_EXIT_HALT: exit->reason = RINGSIDE_EXIT_HALT; break;
     case CPU_EXIT_BREAKPOINT: soft_breakpoint_hit(soft, index, exit); break;
     case CPU_EXIT_WATCH: soft_watch_exit(cpu, exit); break;
+    case CPU_EXIT_CATCH: soft_catch_exit(cpu, exit); break;
     case CPU_EXIT_SHUTDOWN: exit->reason = RINGSIDE_EXIT_OTHER; break; /* told next time */
     case CPU_EXIT_INTERCEPT: exit->reason = RINGSIDE_EXIT_ERROR; break;
     case CPU_EXIT_DECLINED: soft_declined(soft, index, exit); break;

@@ -260,6 +260,12 @@ void soft_watch_exit(const struct cpu *cpu, struct ringside_exit *exit)
             exit->watch_kind = kinds[i].server;
 }
 
+void soft_catch_exit(const struct cpu *cpu, struct ringside_exit *exit)
+{
+    exit->reason = RINGSIDE_EXIT_CATCH;
+    exit->caught = cpu->caught;
+}
+
 static void publish_watches(struct soft *soft)
 {
     for (unsigned i = 0; i < soft->config.vm.cpus; i++)
@@ -347,6 +353,17 @@ static int remove_watch(void *ctx, enum ringside_watch_kind kind, uint64_t linea
     return RINGSIDE_OK;
 }
 
+/* --- Events ---------------------------------------------------------------------------------- */
+
+static int set_catches(void *ctx, const struct ringside_catch *catches, size_t count)
+{
+    struct soft *soft = ctx;
+
+    for (unsigned i = 0; i < soft->config.vm.cpus; i++)
+        cpu_set_catches(soft->vcpu[i].cpu, catches, count);
+    return RINGSIDE_OK;
+}
+
 /* --- The machine ----------------------------------------------------------------------------- */
 
 static void end_machine(struct soft *soft, int what)
@@ -370,6 +387,7 @@ static void power_off(void *ctx)
 static const struct ringside_direct_ops direct_ops = {is_memory, direct_page, executed};
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint};
 static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
+static const struct ringside_catch_ops catch_ops = {set_catches};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
 static const struct ringside_msr_ops msr_ops = {read_msr, write_msr};
 static const struct ringside_machine_ops machine_ops = {reset_machine, power_off};
@@ -385,6 +403,7 @@ static const struct ringside_target target = {
     .direct = &direct_ops,
     .breakpoint = &breakpoint_ops,
     .watch = &watch_ops,
+    .catches = &catch_ops,
     .fpu = &fpu_ops,
     .msr = &msr_ops,
     .machine = &machine_ops,
