@@ -28,8 +28,8 @@ static int deliver(struct cpu *cpu, const struct cpu_event *event)
     int status;
 
     cpu->debug_hits = 0;
-    if (CPU_UNLIKELY(cpu->intercepts >> event->vector & 1) && event->vector < 32 &&
-        event->kind >= CPU_EVENT_EXCEPTION) {
+    if (CPU_UNLIKELY(cpu->intercepts) && event->vector < 32 &&
+        cpu->intercepts >> event->vector & 1 && event->kind >= CPU_EVENT_EXCEPTION) {
         cpu->fault = *event;
         cpu->exit = CPU_EXIT_INTERCEPT;
         return CPU_STOP;

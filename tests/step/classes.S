@@ -117,6 +117,23 @@ table:
     hlt
     nop
     LAST flags=NO_TF
+    SNIP /* its timer wakes it */
+    cli
+    mov $APIC, %ecx
+    movl $IPI, 0x320(%rcx)
+    movl $3, 0x3e0(%rcx)
+    movl $1000, 0x380(%rcx)
+    sti
+    hlt
+    nop
+    LAST flags=NO_TF
+    SNIP /* SS from device memory: the task priority is a selector */
+    mov $APIC, %ecx
+    movl $DATA, 0x80(%rcx)
+    mov 0x80(%rcx), %ss
+    nop
+    nop
+    LAST
     SNIP /* device memory */
     mov $APIC, %ecx
     mov 0x30(%rcx), %eax
