@@ -61,6 +61,9 @@ static void start(struct session *s, const uint8_t *loop, uint64_t turns)
     soft_set_entry(s->soft, &regs);
 }
 
+/* What else the debugger has asked for may cost each instruction something. */
+static const char *extra; /* NULL, or a packet */
+
 static double measure_range(const struct ringside_target *target, const uint8_t *loop,
                             const uint8_t *end, uint64_t instructions)
 {
@@ -70,6 +73,8 @@ static double measure_range(const struct ringside_target *target, const uint8_t 
 
     start(&s, loop, instructions / PER_TURN);
     session_attach(&s, target, RINGSIDE_STEP_EMULATE);
+    if (extra)
+        session_expect(&s, extra, "OK");
     snprintf(packet, sizeof packet, "vCont;r%llx,%llx:1", (unsigned long long)address_of(loop),
              (unsigned long long)address_of(end));
     time = seconds();
@@ -116,6 +121,15 @@ int main(int argc, char **argv)
     printf("%-32s %10s %10s %12s\n", "", "registers", "memory", "single");
     printf("%-32s %10s %10s %12s\n", "", "M/s", "M/s", "steps/s");
     measure("the soft engine", &target, millions * 1000000);
+    extra = "Z0,f000,1";
+    measure("a breakpoint elsewhere", &target, millions * 1000000);
+    extra = "Z1,f000,1";
+    measure("a hardware breakpoint elsewhere", &target, millions * 1000000);
+    extra = "Z2,f000,8";
+    measure("a watchpoint elsewhere", &target, millions * 1000000);
+    extra = "Z2,30008,8";
+    measure("a watchpoint in the page written", &target, millions * 1000000);
+    extra = NULL;
     target.direct = &no_pages;
     measure("no pages: is_memory only", &target, millions * 1000000);
     target = (struct ringside_target){
