@@ -35,12 +35,22 @@ static int decline(struct cpu *cpu, const struct x86_insn *insn)
     return CPU_DECLINE;
 }
 
+/* One access that reads and writes: here it is two. */
+static bool is_locked(const struct x86_insn *insn)
+{
+    return (insn->prefixes & X86_PREFIX_LOCK) ||
+           (insn->op == X86_XCHG &&
+            (insn->operand[0].kind == X86_MEM || insn->operand[1].kind == X86_MEM));
+}
+
 /*
  * Another engine's own: its clock, identity and random numbers; its TLBs and caches; which bits of
  * its control registers exist; and extended state beyond what this CPU has.  Ports and MSRs too.
  */
-cpu_handler *cpu_bind_borrowed(const struct x86_insn *insn)
+cpu_handler *cpu_bind_borrowed(const struct cpu *cpu, const struct x86_insn *insn)
 {
+    if (cpu->shared && is_locked(insn))
+        return decline;
     switch (insn->op) {
     case X86_CPUID:
     case X86_RDTSC:

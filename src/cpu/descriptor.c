@@ -53,6 +53,8 @@ int cpu_descriptor_access(struct cpu *cpu, struct cpu_descriptor *d)
     if (!(d->seg.access & X86_SEG_ACCESSED)) {
         const uint8_t rights = (uint8_t)(d->word[0] >> 40) | X86_SEG_ACCESSED;
 
+        if (cpu->shared)
+            return CPU_DECLINE;
         CPU_TRY(cpu_write_linear(cpu, d->linear + 5, &rights, 1, CPU_SYSTEM_WRITE));
         d->seg.access |= X86_SEG_ACCESSED;
     }

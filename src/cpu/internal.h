@@ -18,7 +18,7 @@ typedef int cpu_handler(struct cpu *cpu, const struct x86_insn *insn);
 /* The best handler for a decoded instruction; never NULL: #UD for what this CPU does not have. */
 cpu_handler *cpu_bind(const struct x86_insn *insn);
 /* The same where cpu_model.borrowed: a handler that declines for what is not ours. */
-cpu_handler *cpu_bind_borrowed(const struct x86_insn *insn);
+cpu_handler *cpu_bind_borrowed(const struct cpu *cpu, const struct x86_insn *insn);
 
 /* Each family knows the handlers of its operations: NULL for an operation of another family. */
 cpu_handler *cpu_bind_alu(const struct x86_insn *insn);    /* alu.c */

@@ -110,6 +110,8 @@ static int mark_used(struct cpu *cpu, const struct x86_walk *walk, unsigned acce
 
         if (i == walk->count - 1u && (access & CPU_WRITE))
             used |= X86_PTE_D;
+        if (used != entry && cpu->shared)
+            return CPU_DECLINE;
         if (used != entry)
             CPU_TRY(cpu_write_physical(cpu, walk->visited[i].gpa, walk->entry_size, used));
     }

@@ -175,7 +175,7 @@ static int execute(struct cpu *cpu, unsigned flags)
     if (status < 0)
         return deliver_fault(cpu, status);
     if (slot.run == cpu_breakpoint && (flags & CPU_STEP_OVER_BREAK))
-        slot.run = cpu->model.borrowed ? cpu_bind_borrowed(&slot.insn) : cpu_bind(&slot.insn);
+        slot.run = cpu->model.borrowed ? cpu_bind_borrowed(cpu, &slot.insn) : cpu_bind(&slot.insn);
 
     cpu->r.rip += slot.insn.length;
     cpu->r.rflags &= ~(uint64_t)X86_FLAG_RF;

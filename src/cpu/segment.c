@@ -207,6 +207,8 @@ static int ltr(struct cpu *cpu, const struct x86_insn *insn)
     if (!(d.seg.access & X86_SEG_P))
         return cpu_fault_selector(cpu, X86_EXC_NP, selector, false);
     CPU_TRY(check_base(cpu, &d));
+    if (cpu->shared)
+        return CPU_DECLINE;
     rights = (uint8_t)(d.word[0] >> 40) | 2; /* busy */
     CPU_TRY(cpu_write_linear(cpu, d.linear + 5, &rights, 1, CPU_SYSTEM_WRITE));
     cpu->r.tr = d.seg;

@@ -98,7 +98,9 @@ struct cpu {
     /* Set from outside, or by the bus and by handlers that then return CPU_SYNC. */
     bool intr; /* the interrupt controller has a vector for acknowledge() */
     bool nmi;
-    bool yield;          /* return CPU_EXIT_YIELD after this instruction */
+    bool yield;  /* return CPU_EXIT_YIELD after this instruction */
+    bool shared; /* of a borrowed CPU: others run on the same memory meanwhile, so what takes a
+                  * locked access is declined */
     uint32_t intercepts; /* exceptions, by vector, that the owner takes: CPU_EXIT_INTERCEPT */
 
     struct cpu_event fault; /* filled with CPU_FAULT */

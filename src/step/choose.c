@@ -132,6 +132,7 @@ enum step_outcome step_begin(struct step *step, struct step_state *state, unsign
 {
     bool takes = step->target->step && step->target->step->take_interrupt;
     const struct step_method *method = hardware(step);
+    struct step_request emulated = *request;
     struct ringside_regs regs;
     struct x86_insn insn = {.op = X86_INVALID};
     enum step_outcome outcome;
@@ -143,8 +144,9 @@ enum step_outcome step_begin(struct step *step, struct step_state *state, unsign
         return outcome;
     if (regs.activity != RINGSIDE_RUNNING && takes)
         return STEP_ENTER; /* it sleeps on, and when something wakes it that is the step */
+    emulated.no_locks = method && !request->alone;
     if (regs.activity == RINGSIDE_RUNNING && step_chosen(step) == RINGSIDE_STEP_EMULATE &&
-        step_emulate(step, vcpu, request, request->begin < request->end ? RANGE_BUDGET : 1,
+        step_emulate(step, vcpu, &emulated, request->begin < request->end ? RANGE_BUDGET : 1,
                      &outcome, exit))
         return outcome;
     if (!method)

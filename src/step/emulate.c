@@ -198,6 +198,7 @@ static void take_over(struct step_emulator *e, const struct step *step, unsigned
     e->alone = alone;
     e->copy_count = 0;
     e->cpu.code = NULL;
+    e->cpu.shared = false;
     cpu_set_regs(&e->cpu, regs);
     cpu_flush_tlb(&e->cpu);
     e->cpu.intr = e->cpu.nmi = e->cpu.yield = false;
@@ -289,6 +290,7 @@ bool step_emulate(struct step *step, unsigned vcpu, const struct step_request *r
     if (step->target->read_regs(step->ctx, vcpu, &regs))
         return false;
     take_over(e, step, vcpu, &regs, request->alone);
+    e->cpu.shared = request->no_locks;
     if (budget > 1) {
         cpu_code_drop_all(e->code);
         e->cpu.code = e->code;

@@ -31,7 +31,8 @@ struct step {
 /* One step or, with a range that is not empty, steps for as long as begin <= RIP < end. */
 struct step_request {
     bool hold_interrupts;
-    bool alone; /* no other vCPU can run meanwhile */
+    bool alone;    /* no other vCPU can run meanwhile */
+    bool no_locks; /* step_begin's: one can, and hardware is there for what must be one access */
     uint64_t begin, end;
 };
 

@@ -11,20 +11,26 @@
 
 #include "ringside/server.h"
 
-/* The guest, in flat 32-bit mode: NOPs in a ring on every vCPU, and one that counts in EAX. */
-enum { VCPUS = 4, FIRST = 0x1000, PLACE = 0x1005, LAST = 0x100e, HITS = 3000 };
+/* The guest, in flat 32-bit mode: a ring on every vCPU, with an instruction that counts in EAX and,
+ * before and behind it, two that count for all of them. */
+enum { VCPUS = 4, FIRST = 0x1000, LOCKED = 0x1003, PLACE = 0x100a, FREE = 0x100b, LAST = 0x1013 };
+enum { HITS = 3000, COUNTER = 0x2000, LOCKED_SIZE = 7 };
 static const uint8_t code[] = {
-    0x90, 0x90, 0x90, 0x90, 0x90, 0x40 /* inc eax */, 0x90, 0x90, 0x90,
-    0x90, 0x90, 0x90, 0x90, 0x90, 0xeb /* jmp */,     0xf0,
+    0x90, 0x90, 0x90,                         /* nop */
+    0xf0, 0xff, 0x05, 0x00, 0x20, 0x00, 0x00, /* LOCKED: lock incl COUNTER */
+    0x40,                                     /* PLACE: inc %eax */
+    0xf0, 0xff, 0x05, 0x00, 0x20, 0x00, 0x00, /* FREE: lock incl COUNTER */
+    0x90,                                     /* nop */
+    0xeb, 0xeb,                               /* LAST: jmp FIRST */
 };
 
 static struct {
     struct ringside_regs regs[VCPUS]; /* their vCPU's while it runs, the server's while parked */
     bool armed[VCPUS];
     atomic_bool kicked[VCPUS], inside[VCPUS], quit;
-    atomic_uint instructions;
-    bool never_arm;  /* all steps are to be emulated */
-    bool breakpoint; /* changes only while all are parked */
+    atomic_uint instructions, counter;
+    bool never_arm;      /* all steps are to be emulated */
+    uint64_t breakpoint; /* 0: none; changes only while all are parked */
     pthread_mutex_t mutex;
     pthread_cond_t wake[VCPUS], news;
     bool notified;
@@ -61,16 +67,30 @@ static int write_regs(void *ctx, unsigned vcpu, const struct ringside_regs *in)
 
 static int read_memory(void *ctx, uint64_t gpa, void *buffer, size_t n)
 {
+    const uint32_t counter = atomic_load(&m.counter);
+
     (void)ctx;
-    for (size_t i = 0; i < n; i++)
-        ((uint8_t *)buffer)[i] = gpa + i - FIRST < sizeof code ? code[gpa + i - FIRST] : 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t in_code = gpa + i - FIRST, in_counter = gpa + i - COUNTER;
+        ((uint8_t *)buffer)[i] = in_code < sizeof code ? code[in_code]
+                                 : in_counter < sizeof counter
+                                     ? (uint8_t)(counter >> 8 * in_counter)
+                                     : 0;
+    }
     return RINGSIDE_OK;
 }
 
-static int no_write(void *ctx, uint64_t gpa, const void *buffer, size_t n)
+static int write_memory(void *ctx, uint64_t gpa, const void *buffer, size_t n)
 {
-    (void)ctx, (void)gpa, (void)buffer, (void)n;
-    return RINGSIDE_EFAULT;
+    uint32_t value;
+
+    (void)ctx;
+    if (gpa != COUNTER || n != sizeof value)
+        return RINGSIDE_EFAULT;
+    usleep(20); /* whoever does in two accesses what has to be one is found out */
+    memcpy(&value, buffer, n);
+    atomic_store(&m.counter, value);
+    return RINGSIDE_OK;
 }
 
 static bool is_memory(void *ctx, uint64_t gpa)
@@ -109,16 +129,16 @@ static void disarm(void *ctx, unsigned vcpu)
 static int insert(void *ctx, uint64_t gpa)
 {
     (void)ctx;
-    if (gpa != PLACE)
+    if (gpa != PLACE && gpa != LOCKED)
         return RINGSIDE_EFAULT;
-    m.breakpoint = true;
+    m.breakpoint = gpa;
     return RINGSIDE_OK;
 }
 
 static int removed(void *ctx, uint64_t gpa)
 {
     (void)ctx, (void)gpa;
-    m.breakpoint = false;
+    m.breakpoint = 0;
     return RINGSIDE_OK;
 }
 
@@ -130,7 +150,7 @@ static const struct ringside_target target = {
     .read_regs = read_regs,
     .write_regs = write_regs,
     .read_memory = read_memory,
-    .write_memory = no_write,
+    .write_memory = write_memory,
     .kick = kick,
     .step = &step_ops,
     .direct = &direct_ops,
@@ -177,7 +197,12 @@ static void execute(unsigned vcpu)
     if (regs->rip == PLACE)
         regs->gpr[RINGSIDE_RAX]++;
     atomic_fetch_add(&m.instructions, 1);
-    regs->rip = regs->rip == LAST ? FIRST : regs->rip + 1;
+    if (regs->rip == LOCKED || regs->rip == FREE) {
+        atomic_fetch_add(&m.counter, 1);
+        regs->rip += LOCKED_SIZE;
+    } else {
+        regs->rip = regs->rip == LAST ? FIRST : regs->rip + 1;
+    }
 }
 
 static enum ringside_exit_reason run_guest(unsigned vcpu)
@@ -187,7 +212,7 @@ static enum ringside_exit_reason run_guest(unsigned vcpu)
     for (unsigned slice = 0; slice < 5000; slice++) {
         if (atomic_load(&m.kicked[vcpu]))
             break;
-        if (m.breakpoint && m.regs[vcpu].rip == PLACE && !armed)
+        if (m.breakpoint == m.regs[vcpu].rip && !armed)
             return RINGSIDE_EXIT_BREAKPOINT;
         execute(vcpu);
         if (armed)
@@ -309,12 +334,12 @@ static void check_standing(void)
         fail("a guest that is stopped moves");
 }
 
-static void count_hits(unsigned *told)
+static void count_hits(unsigned *told, uint64_t place)
 {
     for (unsigned hit = 0; hit < HITS; hit++) {
         request("vCont;c");
         unsigned vcpu = wait_for_stop("$T05swbreak:;");
-        if (m.regs[vcpu].rip != PLACE)
+        if (m.regs[vcpu].rip != place)
             fail("a hit somewhere else");
         told[vcpu]++;
         /* Told once before each time it runs through, neither more nor less. */
@@ -370,9 +395,16 @@ static void start_guest(pthread_t threads[VCPUS])
     }
 }
 
-static void debug_guest(void)
+/* How often it went through LOCKED. */
+static unsigned passes(unsigned vcpu)
 {
-    unsigned told[VCPUS];
+    return (unsigned)m.regs[vcpu].gpr[RINGSIDE_RAX] + (m.regs[vcpu].rip == PLACE);
+}
+
+static void debug_guest(uint64_t place)
+{
+    unsigned told[VCPUS], sum = 0;
+    char packet[32];
 
     ask("QStartNoAckMode", "+$OK");
     ask("qSupported:swbreak+", "$PacketSize");
@@ -380,21 +412,27 @@ static void debug_guest(void)
     const unsigned shown = shown_vcpu();
     check_standing();
     for (unsigned i = 0; i < VCPUS; i++) /* the breakpoint may be set onto a vCPU's feet */
-        told[i] = (unsigned)m.regs[i].gpr[RINGSIDE_RAX];
-    ask("Z0,1005,1", "$OK");
-    if (m.regs[shown].rip == PLACE)
+        told[i] = place == PLACE ? (unsigned)m.regs[i].gpr[RINGSIDE_RAX] : passes(i);
+    snprintf(packet, sizeof packet, "Z0,%llx,1", (unsigned long long)place);
+    ask(packet, "$OK");
+    if (m.regs[shown].rip == place)
         told[shown]++;
-    count_hits(told);
-    ask("z0,1005,1", "$OK");
+    count_hits(told, place);
+    packet[0] = 'z';
+    ask(packet, "$OK");
     steps_move_one();
     interrupts_stop_all();
+    for (unsigned i = 0; i < VCPUS; i++)
+        sum += passes(i) + (unsigned)m.regs[i].gpr[RINGSIDE_RAX] - (m.regs[i].rip == FREE);
+    if (sum != atomic_load(&m.counter))
+        fail("a locked instruction was not one access");
 }
 
-/* Steps, those off the breakpoint among them, by one way. */
-static void soak(unsigned way)
+/* Steps, those off the breakpoint at place among them, by these ways. */
+static void soak(unsigned ways, uint64_t place)
 {
     const struct ringside_config config = {
-        .step_ways = way,
+        .step_ways = ways,
         .target = &target,
         .port = &port,
         .stop_on_attach = true,
@@ -403,7 +441,8 @@ static void soak(unsigned way)
     pthread_t threads[VCPUS];
     void *memory = aligned_alloc(16, (ringside_size(VCPUS) + 15) & ~(size_t)15);
 
-    m.never_arm = way == RINGSIDE_STEP_EMULATE;
+    m.never_arm = ways == RINGSIDE_STEP_EMULATE;
+    atomic_store(&m.counter, 0);
     atomic_store(&m.quit, false);
     m.rs = ringside_init(memory, &config);
     ringside_set_notify(m.rs, notify);
@@ -411,7 +450,7 @@ static void soak(unsigned way)
     for (unsigned round = 0; round < 2; round++) {
         if (ringside_connect(m.rs))
             fail("no connection");
-        debug_guest();
+        debug_guest(place);
         if (round == 0)
             ringside_disconnect(m.rs);
         else
@@ -433,8 +472,9 @@ int main(void)
     pthread_cond_init(&m.news, NULL);
     for (unsigned i = 0; i < VCPUS; i++)
         pthread_cond_init(&m.wake[i], NULL);
-    soak(RINGSIDE_STEP_MONITOR_TRAP);
-    soak(RINGSIDE_STEP_EMULATE);
-    printf("rsp_threads: %u hits, %u instructions\n", 4 * HITS, atomic_load(&m.instructions));
+    soak(RINGSIDE_STEP_MONITOR_TRAP, PLACE);
+    soak(RINGSIDE_STEP_EMULATE, PLACE);
+    soak(RINGSIDE_STEP_EMULATE | RINGSIDE_STEP_MONITOR_TRAP, LOCKED);
+    printf("rsp_threads: %u hits, %u instructions\n", 6 * HITS, atomic_load(&m.instructions));
     return 0;
 }
