@@ -211,7 +211,8 @@ static void bind(struct cpu *cpu, struct cpu_slot *slot, uint64_t gpa)
     if (cpu->bus->breakpoint && cpu->bus->breakpoint(cpu->ctx, gpa))
         slot->run = cpu_breakpoint;
     else
-        slot->run = cpu->model.borrowed ? cpu_bind_borrowed(cpu, &slot->insn) : cpu_bind(&slot->insn);
+        slot->run =
+            cpu->model.borrowed ? cpu_bind_borrowed(cpu, &slot->insn) : cpu_bind(&slot->insn);
 }
 
 /* Is it pointless, or wrong, to decode on behind this instruction? */
