@@ -124,17 +124,18 @@ int cpu_stack_segment(struct cpu *cpu, uint16_t selector, unsigned cpl, uint8_t 
     return CPU_NEXT;
 }
 
-static int data_segment(struct cpu *cpu, uint16_t selector, struct ringside_segment *out)
+int cpu_data_segment(struct cpu *cpu, uint16_t selector, uint8_t vector, bool ext,
+                     struct ringside_segment *out)
 {
     const unsigned rpl = selector & X86_SELECTOR_RPL;
     struct cpu_descriptor d;
 
-    CPU_TRY(cpu_descriptor_read(cpu, selector, X86_EXC_GP, false, &d));
+    CPU_TRY(cpu_descriptor_read(cpu, selector, vector, ext, &d));
     if (cpu_is_system(&d.seg) || (cpu_is_code(&d.seg) && !(d.seg.access & X86_SEG_READABLE)) ||
         (!cpu_is_conforming(&d.seg) && (cpu_dpl(&d.seg) < rpl || cpu_dpl(&d.seg) < cpu->cpl)))
-        return cpu_fault_selector(cpu, X86_EXC_GP, selector, false);
+        return cpu_fault_selector(cpu, vector, selector, ext);
     if (!(d.seg.access & X86_SEG_P))
-        return cpu_fault_selector(cpu, X86_EXC_NP, selector, false);
+        return cpu_fault_selector(cpu, X86_EXC_NP, selector, ext);
     CPU_TRY(cpu_descriptor_access(cpu, &d));
     *out = d.seg;
     return CPU_NEXT;
@@ -151,7 +152,7 @@ int cpu_segment_read(struct cpu *cpu, unsigned seg, uint16_t selector, struct ri
     if (!cpu_selector_null(selector))
         return seg == RINGSIDE_SS
                    ? cpu_stack_segment(cpu, selector, cpu->cpl, X86_EXC_GP, false, out)
-                   : data_segment(cpu, selector, out);
+                   : cpu_data_segment(cpu, selector, X86_EXC_GP, false, out);
     if (seg != RINGSIDE_SS) {
         *out = (struct ringside_segment){.selector = selector};
         return CPU_NEXT;
@@ -312,12 +313,6 @@ void cpu_stack_enter(struct cpu *cpu, const struct cpu_stack *stack)
 }
 
 /* --- Refusals -------------------------------------------------------------------------------- */
-
-int cpu_task_switch(struct cpu *cpu)
-{
-    cpu->missing = "hardware task switching";
-    return CPU_DECLINE;
-}
 
 int cpu_enter_v8086(struct cpu *cpu)
 {

@@ -116,7 +116,10 @@ struct ringside_segment cpu_null_stack_segment(unsigned cpl);
 /* Check and read a segment for ES, SS, DS, FS or GS, in any mode; loads nothing. */
 int cpu_segment_read(struct cpu *cpu, unsigned seg, uint16_t selector,
                      struct ringside_segment *out);
-/* Load a segment register (not CS) from a checked segment. */
+/* For ES, DS, FS or GS, in protected mode: faults are vector(selector), #NP where it is absent. */
+int cpu_data_segment(struct cpu *cpu, uint16_t selector, uint8_t vector, bool ext,
+                     struct ringside_segment *out);
+/* Load a segment register from a checked segment. */
 void cpu_segment_set(struct cpu *cpu, unsigned seg, const struct ringside_segment *value);
 
 /* --- Stacks ---------------------------------------------------------------------------------- */
@@ -141,13 +144,29 @@ int cpu_stack_push(struct cpu *cpu, struct cpu_stack *stack, const uint64_t *wor
 /* Make it the current one. */
 void cpu_stack_enter(struct cpu *cpu, const struct cpu_stack *stack);
 
+/* --- Tasks ----------------------------------------------------------------------------------- */
+
+enum cpu_task_how { CPU_TASK_JMP, CPU_TASK_CALL, CPU_TASK_IRET };
+struct cpu_task {
+    uint16_t selector;             /* of the TSS */
+    uint8_t how;                   /* enum cpu_task_how; events are calls */
+    bool ext;                      /* an event that no instruction asked for */
+    uint64_t rflags;               /* as they are saved */
+    const struct cpu_event *event; /* NULL: none */
+};
+
+/*
+ * Outside long mode.  CPU_FAULT leaves the old task as it was, save with ext, where it may be the
+ * new task's fault; without, that one has been delivered already.
+ */
+int cpu_task_switch(struct cpu *cpu, const struct cpu_task *task);
+
 /* --- Refusals -------------------------------------------------------------------------------- */
 
 /*
- * Tasks that the hardware switches, and V8086 mode: refused, always here.  CPU_DECLINE changes
- * nothing and lets the owner say what it stopped at, or do it in hardware.
+ * V8086 mode: refused, always here.  CPU_DECLINE changes nothing and lets the owner say what it
+ * stopped at, or do it in hardware.
  */
-int cpu_task_switch(struct cpu *cpu);
 int cpu_enter_v8086(struct cpu *cpu);
 
 /* --- Events ---------------------------------------------------------------------------------- */

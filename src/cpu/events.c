@@ -158,7 +158,11 @@ static int deliver_protected(struct cpu *cpu, const struct cpu_event *event)
 
     CPU_TRY(read_gate(cpu, event, &gate));
     if (gate.type == X86_TYPE_TASK_GATE)
-        return cpu_task_switch(cpu);
+        return cpu_task_switch(cpu, &(struct cpu_task){.selector = gate.selector,
+                                                       .how = CPU_TASK_CALL,
+                                                       .ext = ext,
+                                                       .rflags = rflags,
+                                                       .event = event});
     CPU_TRY(gate_code(cpu, &gate, ext, &code));
     cpl = cpu_is_conforming(&code.seg) ? cpu->cpl : cpu_dpl(&code.seg);
     CPU_TRY(gate_stack(cpu, &gate, cpl, ext, &stack));
@@ -202,7 +206,11 @@ int cpu_deliver_once(struct cpu *cpu, const struct cpu_event *event)
 {
     if (cpu->r.rflags & X86_FLAG_VM)
         return cpu_enter_v8086(cpu);
-    CPU_TRY(cpu_is_real_mode(cpu) ? deliver_real(cpu, event) : deliver_protected(cpu, event));
+    const int status =
+        cpu_is_real_mode(cpu) ? deliver_real(cpu, event) : deliver_protected(cpu, event);
+
+    if (status)
+        return status;
     if (event->kind == CPU_EVENT_NMI)
         cpu->r.nmi_blocked = true;
     cpu->r.shadow = RINGSIDE_SHADOW_NONE;

@@ -139,6 +139,15 @@ static int transfer_gate(struct cpu *cpu, const struct cpu_descriptor *d, bool c
     return CPU_SYNC;
 }
 
+static int transfer_task(struct cpu *cpu, uint16_t selector, enum cpu_task_how how)
+{
+    const struct cpu_task task = {
+        .selector = selector, .how = (uint8_t)how, .rflags = cpu_rflags(cpu)};
+    const int status = cpu_task_switch(cpu, &task);
+
+    return status == CPU_NEXT ? CPU_SYNC : status;
+}
+
 static int transfer_system(struct cpu *cpu, const struct cpu_descriptor *d, bool call)
 {
     const unsigned dpl = cpu_dpl(&d->seg);
@@ -163,7 +172,11 @@ static int transfer_system(struct cpu *cpu, const struct cpu_descriptor *d, bool
     }
     if (!(d->seg.access & X86_SEG_P))
         return cpu_fault_selector(cpu, X86_EXC_NP, selector, false);
-    return cpu_task_switch(cpu);
+    return transfer_task(cpu,
+                         (d->seg.access & X86_SEG_TYPE) == X86_TYPE_TASK_GATE
+                             ? x86_gate_decode(d->word, false).selector
+                             : selector,
+                         call ? CPU_TASK_CALL : CPU_TASK_JMP);
 }
 
 static int transfer(struct cpu *cpu, const struct x86_insn *insn, bool call)
@@ -351,23 +364,15 @@ static int iret_outer(struct cpu *cpu, const struct cpu_descriptor *code, const 
     return CPU_SYNC;
 }
 
-/* NT: back to the task that the TSS links to; #TS where that is none (Intel SDM vol. 2, IRET). */
+/* NT: back to the task that the TSS links to. */
 static int iret_task(struct cpu *cpu)
 {
-    struct cpu_descriptor d;
     uint16_t link;
 
     if (cpu->long_mode)
         return cpu_fault_code(cpu, X86_EXC_GP, 0);
     CPU_TRY(cpu_read_linear(cpu, cpu->r.tr.base, &link, 2, CPU_SYSTEM_READ));
-    if (link & X86_SELECTOR_LDT)
-        return cpu_fault_selector(cpu, X86_EXC_TS, link, false);
-    CPU_TRY(cpu_descriptor_read(cpu, link, X86_EXC_TS, false, &d));
-    switch (d.seg.access & (X86_SEG_S | X86_SEG_TYPE)) {
-    case X86_TYPE_TSS16_BUSY:
-    case X86_TYPE_TSS_BUSY: return cpu_task_switch(cpu);
-    default: return cpu_fault_selector(cpu, X86_EXC_TS, link, false);
-    }
+    return transfer_task(cpu, link, CPU_TASK_IRET);
 }
 
 static int return_from_interrupt(struct cpu *cpu, const struct x86_insn *insn)
@@ -413,8 +418,10 @@ static int interrupt(struct cpu *cpu, uint8_t vector, enum cpu_event_kind kind)
 {
     const struct cpu_event event = {.vector = vector, .kind = (uint8_t)kind};
     const uint64_t rip = cpu->r.rip;
+    const int status = cpu_deliver_once(cpu, &event);
 
-    CPU_TRY(cpu_deliver_once(cpu, &event));
+    if (status != CPU_NEXT)
+        return status;
     cpu_catch_event(cpu, &event, rip);
     return CPU_SYNC;
 }

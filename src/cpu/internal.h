@@ -153,6 +153,7 @@ void cpu_update_mode(struct cpu *cpu);
  * but for guests with nested paging: APM vol. 2, 15.25.10).
  */
 int cpu_read_pdptes(struct cpu *cpu, uint64_t cr3, uint64_t pdpte[4]);
+int cpu_load_pdptes(struct cpu *cpu, uint64_t cr3); /* with the check: #GP(0) */
 /* TLB maintenance (Intel SDM vol. 3, 4.10.4). */
 void cpu_flush_nonglobal(struct cpu *cpu);
 void cpu_flush_page(struct cpu *cpu, uint64_t linear);

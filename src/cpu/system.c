@@ -13,7 +13,7 @@ static bool uses_pae_pointers(const struct cpu *cpu, uint64_t cr0, uint64_t cr4)
     return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(cpu->r.efer & X86_EFER_LME);
 }
 
-static int load_pdptes(struct cpu *cpu, uint64_t cr3)
+int cpu_load_pdptes(struct cpu *cpu, uint64_t cr3)
 {
     const uint64_t reserved = ~0ull << CPU_PHYS_BITS | 0x1e6;
     uint64_t pdpte[4];
@@ -54,7 +54,7 @@ static int write_cr0(struct cpu *cpu, uint64_t value)
         return cpu_fault_code(cpu, X86_EXC_GP, 0);
     CPU_TRY(check_paging_switch(cpu, cr0));
     if (uses_pae_pointers(cpu, cr0, cpu->r.cr4) && ((cr0 ^ cpu->r.cr0) & pae_bits))
-        CPU_TRY(load_pdptes(cpu, cpu->r.cr3));
+        CPU_TRY(cpu_load_pdptes(cpu, cpu->r.cr3));
 
     cpu->r.efer &= ~(uint64_t)X86_EFER_LMA;
     if ((cr0 & X86_CR0_PG) && (cpu->r.efer & X86_EFER_LME))
@@ -75,7 +75,7 @@ static int write_cr3(struct cpu *cpu, uint64_t value)
     if (value >> CPU_PHYS_BITS)
         return cpu_fault_code(cpu, X86_EXC_GP, 0);
     if (uses_pae_pointers(cpu, cpu->r.cr0, cpu->r.cr4))
-        CPU_TRY(load_pdptes(cpu, value));
+        CPU_TRY(cpu_load_pdptes(cpu, value));
     cpu->r.cr3 = value;
     cpu_flush_nonglobal(cpu);
     cpu_catch_write(cpu, RINGSIDE_CATCH_CR, 3, value);
@@ -98,7 +98,7 @@ static int write_cr4(struct cpu *cpu, uint64_t cr4)
         ((changed & cr4 & X86_CR4_PCIDE) && (!cpu->long_mode || (cpu->r.cr3 & 0xfff))))
         return cpu_fault_code(cpu, X86_EXC_GP, 0);
     if (uses_pae_pointers(cpu, cpu->r.cr0, cr4) && (changed & pae_bits))
-        CPU_TRY(load_pdptes(cpu, cpu->r.cr3));
+        CPU_TRY(cpu_load_pdptes(cpu, cpu->r.cr3));
     cpu->r.cr4 = cr4;
     if (changed & X86_CR4_PCIDE)
         cpu_flush_tlb(cpu);
