@@ -227,17 +227,22 @@ static void check_declined(const struct cpu_event *event)
     assert_memory_equal(&before, &after, sizeof(before));
 }
 
-/* V8086 mode and task gates are refused, and then CR2 and DR6 are as they were too. */
+/* V8086 mode is refused, as it is for the task of a gate, and then CR2 and DR6 are as they were
+ * too. */
 static void a_refusal_changes_nothing(void **state)
 {
     const struct cpu_event fault = exception(X86_EXC_PF);
     const struct cpu_event debug = {
         .vector = X86_EXC_DB, .kind = CPU_EVENT_EXCEPTION, .dr6 = X86_DR6_BS};
     const uint64_t task_gate = 0x0000850000280000;
+    const uint64_t tss = 0x0000890000000067 | (DATA_AT & 0xff0000ull) << 16, flags = X86_FLAG_VM;
     struct ringside_regs r;
 
     (void)state;
+    memcpy(m->ram + GDT_AT + 0x28, &tss, 8);
+    memcpy(m->ram + DATA_AT + 36, &flags, 4);
     cpu_get_regs(&m->cpu, &r);
+    r.gdtr.limit = 0x2f;
     r.cr0 = X86_CR0_PE | X86_CR0_ET;
     r.cr4 = r.efer = 0;
     r.seg[RINGSIDE_CS].access = 0xc09b;
