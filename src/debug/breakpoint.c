@@ -1,6 +1,7 @@
 /* Software breakpoints: set by linear address, standing at a guest-physical place. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "debug/debug.h"
+#include "debug/trace.h"
 
 /* One more breakpoint at the place; the first puts it into the engine. */
 static int site_join(struct debug *debug, struct debug_breakpoint *breakpoint, uint64_t gpa)
@@ -77,34 +78,51 @@ static int place(struct debug *debug, unsigned vcpu, struct debug_breakpoint *br
     return site_join(debug, breakpoint, gpa);
 }
 
+/* The one at this address, which is made if there is none. */
+static int find_or_place(struct debug *debug, unsigned vcpu, uint64_t linear,
+                         struct debug_breakpoint **out)
+{
+    struct debug_breakpoint *breakpoint = debug_table_find(&debug->breakpoints, linear);
+    int error = RINGSIDE_OK;
+
+    if (!breakpoint) {
+        breakpoint = debug_table_add(&debug->breakpoints, linear);
+        error = breakpoint ? place(debug, vcpu, breakpoint) : RINGSIDE_ENOSPC;
+    }
+    if (!error)
+        *out = breakpoint;
+    else if (breakpoint)
+        debug_table_remove(&debug->breakpoints, breakpoint);
+    return error;
+}
+
 int debug_breakpoint_set(struct debug *debug, unsigned vcpu, uint64_t linear,
                          const struct debug_program *program)
 {
-    struct debug_breakpoint *breakpoint = debug_table_find(&debug->breakpoints, linear);
+    struct debug_breakpoint *breakpoint;
     struct debug_code *code;
     int error = debug_code_new(debug, program, &code);
 
     if (error)
         return error;
-    if (!breakpoint) {
-        breakpoint = debug_table_add(&debug->breakpoints, linear);
-        error = breakpoint ? place(debug, vcpu, breakpoint) : RINGSIDE_ENOSPC;
-    }
+    error = find_or_place(debug, vcpu, linear, &breakpoint);
     if (error) {
-        if (breakpoint)
-            debug_table_remove(&debug->breakpoints, breakpoint);
         debug_code_free(debug, code);
         return error;
     }
+    breakpoint->asked = true;
     debug_code_free(debug, breakpoint->code);
     breakpoint->code = code;
     return RINGSIDE_OK;
 }
 
-static int clear(struct debug *debug, struct debug_breakpoint *breakpoint)
+/* It goes when neither the debugger nor a tracepoint wants it. */
+static int release(struct debug *debug, struct debug_breakpoint *breakpoint)
 {
     int error = RINGSIDE_OK;
 
+    if (breakpoint->asked || breakpoint->traces)
+        return RINGSIDE_OK;
     switch (breakpoint->place) {
     case DEBUG_PHYSICAL: error = site_leave(debug, breakpoint); break;
     case DEBUG_LINEAR:
@@ -113,9 +131,16 @@ static int clear(struct debug *debug, struct debug_breakpoint *breakpoint)
         break;
     case DEBUG_PENDING: debug->pending--; break;
     }
-    debug_code_free(debug, breakpoint->code);
     debug_table_remove(&debug->breakpoints, breakpoint);
     return error;
+}
+
+static int clear(struct debug *debug, struct debug_breakpoint *breakpoint)
+{
+    breakpoint->asked = false;
+    debug_code_free(debug, breakpoint->code);
+    breakpoint->code = NULL;
+    return release(debug, breakpoint);
 }
 
 int debug_breakpoint_clear(struct debug *debug, uint64_t linear)
@@ -131,6 +156,31 @@ void debug_breakpoints_clear_all(struct debug *debug)
 
     while ((b = debug_table_next(&debug->breakpoints, b)))
         clear(debug, b);
+}
+
+int debug_breakpoint_trace(struct debug *debug, unsigned vcpu, struct debug_tracepoint *t)
+{
+    struct debug_breakpoint *breakpoint;
+    int error = find_or_place(debug, vcpu, t->address, &breakpoint);
+
+    if (error)
+        return error;
+    t->next = breakpoint->traces;
+    breakpoint->traces = t;
+    t->placed = true;
+    return RINGSIDE_OK;
+}
+
+void debug_breakpoint_untrace(struct debug *debug, struct debug_tracepoint *t)
+{
+    struct debug_breakpoint *breakpoint = debug_table_find(&debug->breakpoints, t->address);
+    struct debug_tracepoint **link = &breakpoint->traces;
+
+    while (*link != t)
+        link = &(*link)->next;
+    *link = t->next;
+    t->placed = false;
+    release(debug, breakpoint);
 }
 
 static void bind(struct debug *debug, struct debug_breakpoint *breakpoint)
@@ -197,6 +247,31 @@ bool debug_breakpoint_at(struct debug *debug, unsigned vcpu)
     return find(debug, vcpu, &at);
 }
 
+static void trace(struct debug *debug, unsigned vcpu, const struct place_of_rip *at)
+{
+    if (!debug_trace_arrives(debug, vcpu))
+        return;
+    if (at->pending)
+        debug_trace_hit(debug, vcpu, at->pending->traces);
+    for (const struct debug_breakpoint *b = at->site ? at->site->first : NULL; b; b = b->next)
+        debug_trace_hit(debug, vcpu, b->traces);
+}
+
+void debug_breakpoint_pass(struct debug *debug, unsigned vcpu)
+{
+    struct place_of_rip at;
+
+    if (debug->trace->running && find(debug, vcpu, &at) &&
+        debug_regs(debug, vcpu)->activity == RINGSIDE_RUNNING)
+        trace(debug, vcpu, &at);
+    debug_trace_tidy(debug);
+}
+
+static bool stops(struct debug *debug, unsigned vcpu, const struct debug_breakpoint *breakpoint)
+{
+    return breakpoint->asked && debug_code_stops(debug, vcpu, breakpoint->code);
+}
+
 enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, enum debug_reason *reason)
 {
     struct place_of_rip at;
@@ -207,13 +282,15 @@ enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, enum deb
     if (!debug_code_can_run(debug))
         return DEBUG_MET_UNSAID;
     uint32_t printed = debug->console.length;
-    software = at.pending && debug_code_stops(debug, vcpu, at.pending->code);
+    trace(debug, vcpu, &at);
+    software = at.pending && stops(debug, vcpu, at.pending);
     /* Each has its say, and its commands run. */
     for (const struct debug_breakpoint *b = at.site ? at.site->first : NULL; b; b = b->next)
-        software |= debug_code_stops(debug, vcpu, b->code);
+        software |= stops(debug, vcpu, b);
     hardware = at.watch && debug_code_stops(debug, vcpu, at.watch->code);
     if (debug->console.length != printed && debug->notify)
         debug->notify(debug->ctx);
+    debug_trace_tidy(debug);
     if (!software && !hardware)
         return DEBUG_MET_PASSES;
     *reason = software ? DEBUG_REASON_BREAKPOINT : DEBUG_REASON_HARDWARE_BREAKPOINT;

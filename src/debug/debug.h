@@ -63,11 +63,14 @@ struct debug_stop {
  *  shown     debug_take_stop: the debugger has seen      the step's exit; without a step the
  *            this vCPU stand at shown_rip, so that a     debug_enter that says RUN
  *            breakpoint there must not fire once more
- *  passes    an exit at a breakpoint whose            the debug_enter after it
- *            condition is false: as shown, and
- *            RIP is known to have a breakpoint
- *  unsaid    an exit at a breakpoint that cannot be    debug_enter, when there is room;
- * debug_resume judged, as the console is full cached    debug_regs debug_enter, saying RUN; a reset
+ *  passes    an exit at a breakpoint whose condition     the debug_enter after it
+ *            is false: as shown, and RIP is known
+ *            to have a breakpoint
+ *  traced    debug_trace_arrives: the tracepoints at     the step's exit; a trace that starts
+ *            traced_rip have collected
+ *  unsaid    an exit at a breakpoint that cannot be      debug_enter, when there is room;
+ *            judged, as the console is full              debug_resume
+ *  cached    debug_regs                                  debug_enter, saying RUN; a reset
  *
  * With one thread (no port) a vCPU cannot be in its guest while the server is called: a stop parks
  * all vCPUs at once.
@@ -75,11 +78,11 @@ struct debug_stop {
 struct debug_vcpu {
     enum debug_action action, planned;
     bool look; /* read without the lock */
-    bool parked, fresh, leaving, shown, passes, unsaid, cached;
+    bool parked, fresh, leaving, shown, passes, unsaid, traced, cached;
     struct step_state step;
     uint64_t begin, end; /* of DEBUG_STEP's range; equal: none */
     uint64_t planned_begin, planned_end;
-    uint64_t shown_rip;
+    uint64_t shown_rip, traced_rip;
     struct debug_stop event;
     struct ringside_regs regs;
 };
@@ -117,7 +120,9 @@ struct debug_breakpoint {
     struct debug_item item; /* key: linear address */
     uint64_t gpa;
     enum debug_place place;
+    bool asked;                            /* by the debugger; else by tracepoints alone */
     struct debug_code *code;               /* NULL: every hit is a stop */
+    struct debug_tracepoint *traces;       /* those at this address */
     struct debug_breakpoint *next, **link; /* of those at the same site */
 };
 /* A guest-physical place with a breakpoint in the engine; several linear addresses may share it. */
@@ -160,9 +165,13 @@ struct debug {
     /* The registers by the numbers that expressions use.  NULL: there are none. */
     bool (*has_register)(void *ctx, unsigned number);
     bool (*read_register)(void *ctx, unsigned vcpu, unsigned number, uint64_t *value);
+    /* The values one behind the other, as many bytes as they have on the wire. */
+    void (*collect_registers)(void *ctx, unsigned vcpu, const uint16_t *numbers, unsigned count,
+                              uint8_t *bytes);
     void *registers_ctx;
     struct ringside_catch catches[DEBUG_CATCHES_MAX]; /* in the order they were set */
     unsigned catch_count;
+    struct debug_trace *trace; /* debug/trace.h */
 
     unsigned vcpu_count;
     struct debug_vcpu *vcpus;
@@ -233,7 +242,13 @@ bool debug_code_stops(struct debug *debug, unsigned vcpu, const struct debug_cod
 int debug_breakpoint_set(struct debug *debug, unsigned vcpu, uint64_t linear,
                          const struct debug_program *program);
 int debug_breakpoint_clear(struct debug *debug, uint64_t linear);
-void debug_breakpoints_clear_all(struct debug *debug);
+void debug_breakpoints_clear_all(struct debug *debug); /* tracepoints are told before */
+/* A tracepoint comes to its address, which is a breakpoint from then on, and leaves it. */
+struct debug_tracepoint;
+int debug_breakpoint_trace(struct debug *debug, unsigned vcpu, struct debug_tracepoint *t);
+void debug_breakpoint_untrace(struct debug *debug, struct debug_tracepoint *t);
+/* A step is about to begin at RIP: tracepoints there collect, unless they have. */
+void debug_breakpoint_pass(struct debug *debug, unsigned vcpu);
 void debug_breakpoints_bind(struct debug *debug); /* try again what is not mapped yet */
 /* Would the instruction at RIP be stopped by a breakpoint of either kind? */
 bool debug_breakpoint_at(struct debug *debug, unsigned vcpu);

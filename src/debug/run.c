@@ -301,7 +301,7 @@ static void step_over(struct debug *debug, unsigned vcpu, enum step_outcome outc
 {
     debug->vcpus[vcpu].cached = debug->vcpus[vcpu].leaving = false;
     if (outcome != STEP_NOT_OURS)
-        debug->vcpus[vcpu].shown = false;
+        debug->vcpus[vcpu].shown = debug->vcpus[vcpu].traced = false;
     switch (outcome) {
     case STEP_ENTER:
     case STEP_AGAIN:
@@ -328,6 +328,7 @@ static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct r
         request.end = v->end;
     }
     debug->step.code_watches = debug->code_watches + debug->pending;
+    debug_breakpoint_pass(debug, vcpu);
     return step_begin(&debug->step, &v->step, vcpu, &request, exit);
 }
 

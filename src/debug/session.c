@@ -1,6 +1,7 @@
 /* The session: a debugger comes, and leaves nothing behind when it goes. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "debug/debug.h"
+#include "debug/trace.h"
 
 #include <string.h>
 
@@ -14,7 +15,8 @@ size_t debug_size(unsigned vcpus)
     return vcpus_size(vcpus) + step_size() +
            debug_table_size(DEBUG_BREAKPOINTS_MAX, sizeof(struct debug_breakpoint)) +
            debug_table_size(DEBUG_BREAKPOINTS_MAX, sizeof(struct debug_site)) +
-           debug_table_size(DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch)) + debug_code_size();
+           debug_table_size(DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch)) + debug_code_size() +
+           debug_trace_size();
 }
 
 int debug_init(struct debug *debug, void *memory, const struct ringside_config *config)
@@ -48,6 +50,8 @@ int debug_init(struct debug *debug, void *memory, const struct ringside_config *
     at += debug_table_size(DEBUG_WATCHPOINTS_MAX, sizeof(struct debug_watch));
     debug->code = at;
     at += debug_code_size();
+    debug_trace_init(debug, at);
+    at += debug_trace_size();
     step_init(&debug->step, at, config);
     debug_hook_steps(debug);
     for (unsigned i = 0; i < debug->vcpu_count; i++)
@@ -89,6 +93,7 @@ void debug_detach(struct debug *debug)
     if (!debug->attached)
         return;
     set_attached(debug, false);
+    debug_trace_stop(debug, TRACE_DISCONNECTED);
     debug_breakpoints_clear_all(debug);
     debug_watches_clear_all(debug);
     debug->console.length = 0;
@@ -110,7 +115,7 @@ int debug_reset(struct debug *debug)
     machine->reset(debug->ctx);
     for (unsigned i = 0; i < debug->vcpu_count; i++) {
         struct debug_vcpu *v = &debug->vcpus[i];
-        v->cached = v->shown = false;
+        v->cached = v->shown = v->traced = false;
         v->event.reason = DEBUG_REASON_NONE;
     }
     return RINGSIDE_OK;

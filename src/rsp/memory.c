@@ -6,6 +6,12 @@ enum { CHUNK = 4096 };
 
 typedef void put_function(struct rsp_out *out, const void *bytes, size_t n);
 
+static size_t read(struct ringside *rs, uint64_t address, void *buffer, size_t n)
+{
+    return rs->session.framed ? rsp_frame_read(rs, address, buffer, n)
+                              : debug_read(&rs->debug, rs->session.current, address, buffer, n);
+}
+
 /* How many of the n bytes at address could be read and put. */
 static uint64_t read_and_put(struct ringside *rs, uint64_t address, uint64_t n, struct rsp_out *out,
                              put_function *put)
@@ -19,8 +25,7 @@ static uint64_t read_and_put(struct ringside *rs, uint64_t address, uint64_t n, 
         size_t wanted = n - done < most ? (size_t)(n - done) : most;
         if (2 * wanted > rsp_room(out))
             wanted = rsp_room(out) / 2;
-        size_t got =
-            wanted ? debug_read(&rs->debug, rs->session.current, address + done, chunk, wanted) : 0;
+        size_t got = wanted ? read(rs, address + done, chunk, wanted) : 0;
         put(out, chunk, got);
         done += got;
         if (got < wanted || !wanted)
@@ -49,7 +54,9 @@ static void write(struct ringside *rs, const struct rsp_request *request, struct
     const struct rsp_cursor *data = &request->rest;
     size_t n = rsp_left(data);
 
-    if (request->value[1] != n)
+    if (rs->session.framed)
+        rsp_error(rs, out, RINGSIDE_ENOTSUP, "a frame of the trace is not to be written to");
+    else if (request->value[1] != n)
         rsp_error(rs, out, RINGSIDE_EINVAL, "the length is not that of the data");
     else if (debug_write(&rs->debug, rs->session.current, request->value[0], data->at, n) != n)
         rsp_error(rs, out, RINGSIDE_EFAULT, NULL);

@@ -51,6 +51,9 @@ void rsp_q_supported(struct ringside *rs, struct rsp_request *request, struct rs
         rsp_put_text(out, ";hwbreak+");
     if (step_chosen(&rs->debug.step))
         rsp_put_text(out, ";ConditionalBreakpoints+;BreakpointCommands+");
+    if (step_chosen(&rs->debug.step) && rs->debug.target->breakpoint)
+        rsp_put_text(out, ";ConditionalTracepoints+;TracepointSource+;EnableDisableTracepoints+;"
+                          "tracenz+;QTBuffer:size+;qXfer:traceframe-info:read+");
 }
 
 void rsp_q_start_no_ack(struct ringside *rs, struct rsp_request *request, struct rsp_out *out)

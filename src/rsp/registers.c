@@ -119,6 +119,24 @@ bool rsp_expression_register(void *ctx, unsigned vcpu, unsigned number, uint64_t
     return true;
 }
 
+void rsp_collect_registers(void *ctx, unsigned vcpu, const uint16_t *numbers, unsigned count,
+                           uint8_t *bytes)
+{
+    struct ringside *rs = ctx;
+    const struct rsp_register *registers = rsp_layout(rs)->registers;
+    struct rsp_values values = {debug_regs(&rs->debug, vcpu), NULL};
+    struct ringside_fpu fpu;
+
+    for (unsigned i = 0; i < count; i++) {
+        const struct rsp_register *reg = &registers[numbers[i]];
+        if (reg->source != RSP_FROM_REGS && !values.fpu && read_fpu(rs, vcpu, &fpu))
+            values.fpu = &fpu;
+        if (!rsp_register_get(reg, &values, bytes))
+            memset(bytes, 0, reg->size);
+        bytes += reg->size;
+    }
+}
+
 void rsp_put_register(struct ringside *rs, struct rsp_out *out, unsigned vcpu, unsigned number)
 {
     const struct rsp_register *reg = &rsp_layout(rs)->registers[number];
@@ -143,6 +161,11 @@ void rsp_read_registers(struct ringside *rs, struct rsp_request *request, struct
     };
 
     (void)request;
+    if (rs->session.framed) {
+        for (unsigned i = 0; i < layout->count; i++)
+            rsp_frame_put_register(rs, out, i);
+        return;
+    }
     if (!values.regs) {
         rsp_error(rs, out, RINGSIDE_EIO, NULL);
         return;
@@ -155,6 +178,8 @@ void rsp_read_register(struct ringside *rs, struct rsp_request *request, struct 
 {
     if (request->value[0] >= rsp_layout(rs)->count)
         rsp_error(rs, out, RINGSIDE_EINVAL, "no such register");
+    else if (rs->session.framed)
+        rsp_frame_put_register(rs, out, (unsigned)request->value[0]);
     else
         rsp_put_register(rs, out, rs->session.current, (unsigned)request->value[0]);
 }
@@ -186,6 +211,10 @@ static void write_registers(struct ringside *rs, struct rsp_cursor in, unsigned 
     bool has_fpu = read_fpu(rs, vcpu, &old_fpu);
     int error = RINGSIDE_OK;
 
+    if (rs->session.framed) {
+        rsp_error(rs, out, RINGSIDE_ENOTSUP, "a frame of the trace is not to be written to");
+        return;
+    }
     if (!old) {
         rsp_error(rs, out, RINGSIDE_EIO, NULL);
         return;

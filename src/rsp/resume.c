@@ -32,10 +32,12 @@ static void resume(struct ringside *rs, struct rsp_out *out)
 {
     int error = debug_resume(&rs->debug);
 
-    if (error)
+    if (error) {
         rsp_error(rs, out, error, "no way to step is offered here");
-    else
+    } else {
         rs->session.waiting = true;
+        rs->session.framed = false;
+    }
 }
 
 /* "addr" of c and s: where the vCPU goes on. */

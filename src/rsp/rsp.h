@@ -4,6 +4,7 @@
 #define RSP_RSP_H
 
 #include "debug/debug.h"
+#include "debug/trace_buffer.h"
 #include "rsp/text.h"
 
 /* Names of packets and fields are those of the GDB manual, appendix "GDB Remote Serial Protocol".
@@ -38,6 +39,10 @@ struct ringside {
         bool finished;             /* nothing is taken or said any more */
         unsigned current;          /* Hg, or the vCPU of the latest stop */
         struct rsp_thread resumed; /* Hc */
+
+        bool framed; /* looks at a frame of the trace, not at the guest */
+        struct trace_frame frame;
+        unsigned told; /* of a list that is asked for piece by piece */
 
         enum rsp_phase phase;
         uint8_t sum, claimed;
@@ -117,7 +122,13 @@ struct rsp_layout {
 };
 /* The one place that chooses the layout. */
 const struct rsp_layout *rsp_layout(const struct ringside *rs);
-enum { RSP_REGISTER_MAX = 16, RSP_REG_RBP = 6, RSP_REG_RSP = 7, RSP_REG_RIP = 16 };
+enum {
+    RSP_REGISTER_MAX = 16,
+    RSP_REGISTERS_MAX = 256,
+    RSP_REG_RBP = 6,
+    RSP_REG_RSP = 7,
+    RSP_REG_RIP = 16
+};
 
 /* registers.c */
 struct rsp_values {
@@ -130,7 +141,14 @@ bool rsp_register_get(const struct rsp_register *reg, const struct rsp_values *v
 /* For expressions (debug/agent.h); ctx is the server. */
 bool rsp_expression_has_register(void *ctx, unsigned number);
 bool rsp_expression_register(void *ctx, unsigned vcpu, unsigned number, uint64_t *value);
+void rsp_collect_registers(void *ctx, unsigned vcpu, const uint16_t *numbers, unsigned count,
+                           uint8_t *bytes);
 void rsp_put_register(struct ringside *rs, struct rsp_out *out, unsigned vcpu, unsigned number);
+
+/* trace_frame.c: what the frame that is looked at holds */
+void rsp_frame_put_register(struct ringside *rs, struct rsp_out *out, unsigned number);
+size_t rsp_frame_read(struct ringside *rs, uint64_t address, void *buffer, size_t n);
+bool rsp_frame_variable(struct ringside *rs, uint64_t number, uint64_t *value);
 
 /* Handlers, by file. */
 rsp_handler rsp_q_supported, rsp_q_start_no_ack, rsp_q_attached, rsp_q_symbol, rsp_must_reply_empty;
@@ -146,5 +164,11 @@ rsp_handler rsp_breakpoint_set, rsp_breakpoint_clear, rsp_hardware_set, rsp_hard
     rsp_watch_write_set, rsp_watch_write_clear, rsp_watch_read_set, rsp_watch_read_clear,
     rsp_watch_access_set, rsp_watch_access_clear; /* breakpoints.c */
 rsp_handler rsp_monitor;                          /* monitor.c */
+rsp_handler rsp_trace_init, rsp_trace_define, rsp_trace_action, rsp_trace_source, rsp_trace_enable,
+    rsp_trace_disable, rsp_trace_set_variable, rsp_trace_read_only, rsp_trace_buffer_size,
+    rsp_trace_buffer_circular, rsp_trace_notes, rsp_trace_start, rsp_trace_stop, rsp_trace_status,
+    rsp_trace_point_status, rsp_trace_variable, rsp_trace_first_variable, rsp_trace_next_variable,
+    rsp_trace_first_piece, rsp_trace_next_piece;  /* trace.c */
+rsp_handler rsp_trace_frame, rsp_xfer_traceframe; /* trace_frame.c */
 
 #endif

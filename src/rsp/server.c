@@ -43,6 +43,7 @@ struct ringside *ringside_init(void *memory, const struct ringside_config *confi
         return NULL;
     rs->debug.has_register = rsp_expression_has_register;
     rs->debug.read_register = rsp_expression_register;
+    rs->debug.collect_registers = rsp_collect_registers;
     rs->debug.registers_ctx = rs;
     rs->out = at + debug_size(rs->debug.vcpu_count);
     rs->version = config->version ? config->version : "unknown";
