@@ -130,7 +130,8 @@ static int fetch(struct cpu *cpu, struct cpu_slot *slot)
 
 /*
  * Does TF as it was before this instruction, completed with status, trap after it?  Instructions
- * that enter a handler trap only if TF is still set then.
+ * that enter a handler trap only if TF is still set then; for SYSRET too it is the new TF that
+ * counts.
  */
 static bool traps(const struct cpu *cpu, const struct x86_insn *insn, uint64_t rip_before,
                   int status)
@@ -141,6 +142,7 @@ static bool traps(const struct cpu *cpu, const struct x86_insn *insn, uint64_t r
     case X86_INT3:
     case X86_INTO:
     case X86_SYSCALL:
+    case X86_SYSRET:
         if (!(cpu->r.rflags & X86_FLAG_TF))
             return false;
         break;

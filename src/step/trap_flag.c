@@ -147,7 +147,7 @@ static uint64_t guest_trap(const struct step_state *state, const struct ringside
     if (state->op == X86_SYSCALL)
         traps = traps && regs->rflags & TF;
     if (state->op == X86_SYSRET)
-        traps = traps || regs->rflags & TF;
+        traps = regs->rflags & TF;
     return traps ? X86_DR6_BS : 0;
 }
 
