@@ -1,12 +1,18 @@
 /* A debugger that only measures: the same packets to any server of the GDB remote protocol. */
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * usage: rsp_bench PORT steps SECONDS                single steps a second
  *        rsp_bench PORT trips SECONDS                round trips a second that ask for nothing
  *        rsp_bench PORT memory BEGIN LENGTH SECONDS  MB a second by 'm' (and 'x' if it is there)
  *        rsp_bench PORT range AT BEGIN END           seconds from a breakpoint AT to leaving a
  * range
+ *        rsp_bench PORT breakpoints BEGIN N AT SECONDS
+ *                  seconds to set N breakpoints, sent without waiting for each, and microseconds
+ *                  for a hit of one AT, with all that GDB does to continue (0 seconds: none)
+ *        rsp_bench PORT evaluate AT SECONDS          such hits a second with the registers read: as
+ *                                                    if the debugger evaluates a condition
+ *        rsp_bench PORT condition AT NEXT TURNS      evaluations a second if the server does it
  */
-/* SPDX-License-Identifier: BSD-2-Clause */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -66,18 +72,32 @@ static char next_byte(void)
     return bytes[begin++];
 }
 
-static void send_packet(const char *format, ...)
+static size_t frame_list(char *to, size_t size, const char *format, va_list args)
 {
-    char packet[512], framed[520];
-    va_list args;
-    va_start(args, format);
+    char packet[512];
     vsnprintf(packet, sizeof packet, format, args);
-    va_end(args);
     uint8_t sum = 0;
     for (const char *c = packet; *c != '\0'; c++)
         sum = (uint8_t)(sum + (uint8_t)*c);
-    int n = snprintf(framed, sizeof framed, "$%s#%02x", packet, sum);
-    write_all(framed, (size_t)n);
+    return (size_t)snprintf(to, size, "$%s#%02x", packet, sum);
+}
+
+static size_t frame(char *to, size_t size, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    size_t n = frame_list(to, size, format, args);
+    va_end(args);
+    return n;
+}
+
+static void send_packet(const char *format, ...)
+{
+    char framed[520];
+    va_list args;
+    va_start(args, format);
+    write_all(framed, frame_list(framed, sizeof framed, format, args));
+    va_end(args);
 }
 
 /* The next packet's payload, as it came, into reply. */
@@ -125,6 +145,11 @@ static size_t handshake(bool *binary)
     acks = strcmp(reply, "OK") != 0;
     ask("vCont?");
     ask("?");
+    /* QEMU tells of the stop once more when its machine has come to it. */
+    usleep(100000);
+    while (recv(server, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        ;
+    begin = end = 0;
     return packet;
 }
 
@@ -184,11 +209,75 @@ static void bench_range(uint64_t at, uint64_t from, uint64_t to)
     printf("%.6f\n", now() - start);
 }
 
+/* Breakpoints every 16 bytes, sent without waiting for the replies; returns the seconds it took. */
+static double set_breakpoints(uint64_t from, unsigned n)
+{
+    enum { BATCH = 500 };
+    double start = now();
+    for (unsigned sent = 0, answered = 0; answered < n;) {
+        char frames[BATCH * 40];
+        size_t length = 0;
+        for (unsigned i = 0; i < BATCH && sent < n; i++, sent++)
+            length +=
+                frame(frames + length, 40, "Z0,%llx,1", (unsigned long long)(from + 16ull * sent));
+        write_all(frames, length);
+        for (; answered < sent && (sent == n || sent - answered > BATCH); answered++) {
+            receive_packet();
+            if (strcmp(reply, "OK") != 0)
+                die(reply);
+        }
+    }
+    return now() - start;
+}
+
+static void expect_ok(const char *format, uint64_t at)
+{
+    char packet[64];
+    snprintf(packet, sizeof packet, format, (unsigned long long)at);
+    ask(packet);
+    if (strcmp(reply, "OK") != 0)
+        die(reply);
+}
+
+/* How many stops a second at a breakpoint that GDB continues from each time. */
+static double stops(uint64_t at, double seconds, bool read_registers)
+{
+    unsigned n = 0;
+    expect_ok("Z0,%llx,1", at);
+    ask("vCont;c");
+    double start = now();
+    for (; now() - start < seconds; n++) {
+        if (reply[0] != 'T' && reply[0] != 'S')
+            die(reply);
+        if (read_registers)
+            ask("g");
+        expect_ok("z0,%llx,1", at);
+        ask("vCont;s:1");
+        expect_ok("Z0,%llx,1", at);
+        ask("vCont;c");
+    }
+    return n / (now() - start);
+}
+
+/* A function of that many turns at `at`, its RET right before `next`; $rdi, which counts them, is
+ * never ~0. */
+static void bench_condition(uint64_t at, uint64_t next, double turns)
+{
+    expect_ok("Z1,%llx,1", at);
+    ask("vCont;c");
+    expect_ok("z1,%llx,1", at);
+    expect_ok("Z0,%llx,1;Xe,26000525ffffffffffffffff1327", at);
+    expect_ok("Z0,%llx,1", next - 1);
+    double start = now();
+    ask("vCont;c");
+    printf("%.0f\n", turns / (now() - start));
+}
+
 int main(int argc, char **argv)
 {
     bool binary;
     if (argc < 4)
-        die("usage: rsp_bench PORT steps|trips|memory|range ...");
+        die("usage: rsp_bench PORT steps|trips|memory|range|breakpoints|evaluate|condition ...");
     connect_to(argv[1]);
     size_t packet = handshake(&binary);
     if (strcmp(argv[2], "steps") == 0) {
@@ -203,8 +292,18 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[2], "range") == 0 && argc == 6) {
         bench_range(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0),
                     strtoull(argv[5], NULL, 0));
+    } else if (strcmp(argv[2], "breakpoints") == 0 && argc == 7) {
+        double set = set_breakpoints(strtoull(argv[3], NULL, 0), (unsigned)atoi(argv[4]));
+        printf("%.3f ", set);
+        fflush(stdout);
+        double seconds = atof(argv[6]);
+        printf("%.1f\n", seconds > 0 ? 1e6 / stops(strtoull(argv[5], NULL, 0), seconds, false) : 0);
+    } else if (strcmp(argv[2], "evaluate") == 0 && argc == 5) {
+        printf("%.0f\n", stops(strtoull(argv[3], NULL, 0), atof(argv[4]), true));
+    } else if (strcmp(argv[2], "condition") == 0 && argc == 6) {
+        bench_condition(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0), atof(argv[5]));
     } else {
-        die("usage: rsp_bench PORT steps|trips|memory|range ...");
+        die("usage: rsp_bench PORT steps|trips|memory|range|breakpoints|evaluate|condition ...");
     }
     return 0;
 }
