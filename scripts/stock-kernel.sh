@@ -1,7 +1,8 @@
 #!/bin/sh
 # Brings a stock Debian kernel and a busybox initramfs into .cache/; installs neither.
-# .cache/vmlinuz and .cache/initrd are there afterwards; exit status 77: there is no such kernel here.
-# RINGSIDE_KERNEL=FILE takes that kernel instead.
+# .cache/vmlinuz, .cache/initrd and a module of that kernel, .cache/module.ko, are there afterwards;
+# exit status 77: there is no such kernel here.
+# RINGSIDE_KERNEL=FILE takes that kernel instead, without a module.
 # SPDX-License-Identifier: BSD-2-Clause
 set -eu
 cd "$(dirname "$0")/.."
@@ -13,7 +14,7 @@ none() {
 }
 
 fetch_kernel() {
-    [ ! -s .cache/vmlinuz ] || return 0
+    [ ! -s .cache/vmlinuz ] || [ ! -s .cache/module.ko ] || return 0
     command -v apt-get >/dev/null || none 'no apt-get'
     package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
         awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }')
@@ -25,6 +26,7 @@ fetch_kernel() {
         none "apt-get download $package failed: $(tail -n 1 .cache/kernel.log)"
     dpkg -x .cache/kernel/*.deb .cache/kernel
     mv .cache/kernel/boot/vmlinuz-* .cache/vmlinuz
+    mv .cache/kernel/lib/modules/*/kernel/drivers/net/dummy.ko .cache/module.ko
     rm -rf .cache/kernel
 }
 
@@ -43,7 +45,11 @@ make_initrd() {
 
 if [ -n "${RINGSIDE_KERNEL:-}" ]; then
     [ -r "$RINGSIDE_KERNEL" ] || none "RINGSIDE_KERNEL=$RINGSIDE_KERNEL cannot be read"
-    cmp -s "$RINGSIDE_KERNEL" .cache/vmlinuz || cp "$RINGSIDE_KERNEL" .cache/vmlinuz
+    cmp -s "$RINGSIDE_KERNEL" .cache/vmlinuz || {
+        cp "$RINGSIDE_KERNEL" .cache/vmlinuz
+        rm -f .cache/module.ko
+    }
+else
+    fetch_kernel
 fi
-fetch_kernel
 make_initrd
