@@ -106,16 +106,27 @@ bool rsp_monitor_msr(struct ringside *rs, struct rsp_cursor *in, struct rsp_out 
     return true;
 }
 
+static void put_code(struct rsp_out *out, const struct debug_code *code)
+{
+    if (debug_code_conditions(code)) {
+        rsp_put_text(out, ", conditions: ");
+        rsp_put_decimal(out, debug_code_conditions(code));
+    }
+    if (debug_code_commands(code)) {
+        rsp_put_text(out, ", commands: ");
+        rsp_put_decimal(out, debug_code_commands(code));
+    }
+    rsp_put_char(out, '\n');
+}
+
 static void put_place(struct rsp_out *out, const struct debug_breakpoint *breakpoint)
 {
     switch (breakpoint->place) {
-    case DEBUG_PHYSICAL:
-        put_address(out, "at physical ", breakpoint->gpa);
-        rsp_put_char(out, '\n');
-        break;
-    case DEBUG_LINEAR: rsp_put_text(out, "not mapped; watched by linear address\n"); break;
-    case DEBUG_PENDING: rsp_put_text(out, "not mapped; pending\n"); break;
+    case DEBUG_PHYSICAL: put_address(out, "at physical ", breakpoint->gpa); break;
+    case DEBUG_LINEAR: rsp_put_text(out, "not mapped; watched by linear address"); break;
+    case DEBUG_PENDING: rsp_put_text(out, "not mapped; pending"); break;
     }
+    put_code(out, breakpoint->code);
 }
 
 bool rsp_monitor_breakpoints(struct ringside *rs, struct rsp_cursor *in, struct rsp_out *out)
@@ -133,17 +144,18 @@ bool rsp_monitor_breakpoints(struct ringside *rs, struct rsp_cursor *in, struct 
         return false;
     if (!rs->debug.breakpoints.count && !rs->debug.watches.count)
         rsp_put_text(out, "none is set\n");
-    while (rsp_room(out) > 100 && (b = debug_table_next(&rs->debug.breakpoints, b))) {
+    while (rsp_room(out) > 120 && (b = debug_table_next(&rs->debug.breakpoints, b))) {
         put_address(out, "breakpoint ", b->item.key);
         rsp_put_char(out, ' ');
         put_place(out, b);
     }
-    while (rsp_room(out) > 100 && (w = debug_table_next(&rs->debug.watches, w))) {
+    while (rsp_room(out) > 120 && (w = debug_table_next(&rs->debug.watches, w))) {
         rsp_put_text(out, kinds[w->kind]);
         put_address(out, " ", w->address);
         rsp_put_text(out, ", ");
         rsp_put_decimal(out, w->length);
-        rsp_put_text(out, " bytes\n");
+        rsp_put_text(out, " bytes");
+        put_code(out, w->code);
     }
     return true;
 }
