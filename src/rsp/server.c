@@ -154,7 +154,7 @@ void ringside_vcpu_exit(struct ringside *rs, unsigned vcpu, const struct ringsid
 {
     /* Nothing to tell, or nobody to tell it to: not worth the lock. */
     if (!ringside_attached(rs) || exit->reason == RINGSIDE_EXIT_OTHER ||
-        exit->reason == RINGSIDE_EXIT_HALT)
+        (exit->reason == RINGSIDE_EXIT_HALT && !debug_must_look(&rs->debug, vcpu)))
         return;
     lock(rs);
     debug_exit(&rs->debug, vcpu, exit);
