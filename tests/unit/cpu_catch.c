@@ -93,6 +93,7 @@ static void instructions_stop_after(void **state)
     (void)state;
     for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
         bool steps = i & 1;
+        teardown(state);
         setup(state);
         MACHINE_CODE(m, writes);
         catch (cases[i / 2].kind, cases[i / 2].number);
@@ -104,9 +105,7 @@ static void instructions_stop_after(void **state)
         }
         assert_int_equal(run(steps), CPU_EXIT_HALT);
         assert_int_equal(m->cpu.r.rip - CODE_AT, 38);
-        teardown(state);
     }
-    setup(state);
 }
 
 static void values_are_told(void **state)
