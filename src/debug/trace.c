@@ -144,10 +144,11 @@ void *debug_trace_allocate(struct debug *debug, size_t n)
 {
     struct debug_trace *trace = debug->trace;
     unsigned char *to = (unsigned char *)trace->text + trace->text_used;
+    size_t left = sizeof trace->text - trace->text_used; /* a multiple of 8 */
 
-    if (n > sizeof trace->text - trace->text_used - 7)
+    if (n > left)
         return NULL;
-    trace->text_used = (trace->text_used + n + 7) & ~(size_t)7;
+    trace->text_used += (n + 7) & ~(size_t)7;
     return to;
 }
 
