@@ -14,7 +14,7 @@
 enum {
     DEBUG_VCPUS_MAX = 256,
     DEBUG_BREAKPOINTS_MAX = 1 << 17,
-    DEBUG_WATCHPOINTS_MAX = 1 << 12,
+    DEBUG_WATCHPOINTS_MAX = 1 << 14,
     DEBUG_EXPRESSIONS_MAX = 64, /* conditions and commands of one breakpoint */
     DEBUG_TEXT_MAX = 4096,      /* what the commands of one hit may print; the rest is cut off */
     DEBUG_CATCHES_MAX = 64,
@@ -175,6 +175,9 @@ struct debug {
 
     unsigned vcpu_count;
     struct debug_vcpu *vcpus;
+    /* One more than the vCPU that leaves a breakpoint by hardware, which may have to lift it for
+     * all: the others stay out of the guest until its step is over.  0: none. */
+    unsigned lone;
 };
 
 /* session.c */
@@ -201,6 +204,7 @@ void debug_resume_all(struct debug *debug); /* without a debugger: nothing is le
 /* False until the guest is stopped and the stop is news; then *stop tells, once. */
 bool debug_take_stop(struct debug *debug, struct debug_stop *stop);
 bool debug_must_look(const struct debug *debug, unsigned vcpu); /* the lock is not needed */
+bool debug_must_wait(const struct debug *debug, unsigned vcpu);
 enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu);
 void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit);
 

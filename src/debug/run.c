@@ -33,6 +33,44 @@ static void tell(struct debug *debug)
         debug->notify(debug->ctx);
 }
 
+static bool is_alone(const struct debug *debug, unsigned vcpu)
+{
+    for (unsigned i = 0; i < debug->vcpu_count && is_threaded(debug); i++)
+        if (i != vcpu && !debug->vcpus[i].parked)
+            return false;
+    return true;
+}
+
+bool debug_must_wait(const struct debug *debug, unsigned vcpu)
+{
+    if (debug->vcpus[vcpu].action == DEBUG_STAY)
+        return true;
+    if (debug->lone == vcpu + 1)
+        return !is_alone(debug, vcpu);
+    return debug->lone != 0;
+}
+
+/* The others go on. */
+static void end_lone(struct debug *debug)
+{
+    if (!debug->lone)
+        return;
+    debug->lone = 0;
+    for (unsigned i = 0; i < debug->vcpu_count; i++)
+        debug->port->wake(debug->ctx, i);
+}
+
+/* The vCPU has the guest for itself as soon as the others came out. */
+static void begin_lone(struct debug *debug, unsigned vcpu)
+{
+    debug->lone = vcpu + 1;
+    for (unsigned i = 0; i < debug->vcpu_count; i++) {
+        look(&debug->vcpus[i], true);
+        if (i != vcpu && !debug->vcpus[i].parked)
+            debug->target->kick(debug->ctx, i);
+    }
+}
+
 /* The stop is complete with its last vCPU. */
 static void settle(struct debug *debug)
 {
@@ -55,6 +93,7 @@ void debug_stop_all(struct debug *debug, unsigned vcpu, const struct debug_stop 
         return;
     debug->state = DEBUG_STOPPING;
     debug->event_vcpu = vcpu;
+    end_lone(debug);
     for (unsigned i = 0; i < debug->vcpu_count; i++) {
         struct debug_vcpu *v = &debug->vcpus[i];
         v->action = DEBUG_STAY;
@@ -166,6 +205,7 @@ int debug_resume(struct debug *debug)
 void debug_resume_all(struct debug *debug)
 {
     debug->state = DEBUG_RUNNING;
+    end_lone(debug);
     for (unsigned i = 0; i < debug->vcpu_count; i++) {
         struct debug_vcpu *v = &debug->vcpus[i];
         v->action = DEBUG_RUN;
@@ -218,14 +258,6 @@ static bool hold_interrupts(struct debug *debug, unsigned vcpu)
     const struct ringside_regs *regs = debug_regs(debug, vcpu);
 
     return !debug->step_interrupts && regs && regs->activity == RINGSIDE_RUNNING;
-}
-
-static bool is_alone(const struct debug *debug, unsigned vcpu)
-{
-    for (unsigned i = 0; i < debug->vcpu_count && is_threaded(debug); i++)
-        if (i != vcpu && !debug->vcpus[i].parked)
-            return false;
-    return true;
 }
 
 /* It is at a breakpoint, and goes on: a step takes it off. */
@@ -299,11 +331,14 @@ static void stepped(struct debug *debug, unsigned vcpu)
 static void step_over(struct debug *debug, unsigned vcpu, enum step_outcome outcome,
                       const struct ringside_exit *exit)
 {
+    if (debug->lone == vcpu + 1)
+        end_lone(debug);
     debug->vcpus[vcpu].cached = debug->vcpus[vcpu].leaving = false;
     if (outcome != STEP_NOT_OURS)
         debug->vcpus[vcpu].shown = debug->vcpus[vcpu].traced = false;
     switch (outcome) {
     case STEP_ENTER:
+    case STEP_ALONE:
     case STEP_AGAIN:
     case STEP_NOT_OURS: break;
     case STEP_DONE: stepped(debug, vcpu); break;
@@ -321,6 +356,9 @@ static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct r
     struct debug_vcpu *v = &debug->vcpus[vcpu];
     struct step_request request = {.hold_interrupts = true, .alone = is_alone(debug, vcpu)};
 
+    /* Those that are still parked must not come in while hardware has lifted the breakpoint. */
+    request.on_breakpoint = is_threaded(debug) && debug_breakpoint_at(debug, vcpu) &&
+                            !(request.alone && debug->lone == vcpu + 1);
     v->leaving = v->action == DEBUG_RUN;
     if (!v->leaving) {
         request.hold_interrupts = hold_interrupts(debug, vcpu);
@@ -346,12 +384,22 @@ enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
     }
     if (v->action == DEBUG_STAY)
         return park(debug, vcpu);
+    if (debug->lone && debug->lone != vcpu + 1) {
+        v->parked = true;
+        debug->port->wake(debug->ctx, debug->lone - 1);
+        return RINGSIDE_PARK;
+    }
     if (v->step.way && v->action == DEBUG_RUN && !v->leaving)
         disarm(debug, vcpu); /* the debugger left in the middle of a step */
     if (!v->step.way && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu))))
         outcome = begin_step(debug, vcpu, &exit);
     else if (v->action == DEBUG_RUN && !v->step.way)
         look(v, false);
+    if (outcome == STEP_ALONE) {
+        begin_lone(debug, vcpu);
+        v->parked = true;
+        return is_alone(debug, vcpu) ? RINGSIDE_AGAIN : RINGSIDE_PARK;
+    }
     if (!v->step.way)
         v->shown = false;
     v->parked = v->fresh = v->passes = v->cached = false;

@@ -145,7 +145,7 @@ enum ringside_verdict ringside_vcpu_enter(struct ringside *rs, unsigned vcpu)
 void ringside_vcpu_wait(struct ringside *rs, unsigned vcpu)
 {
     lock(rs);
-    while (rs->debug.vcpus[vcpu].action == DEBUG_STAY)
+    while (debug_must_wait(&rs->debug, vcpu))
         rs->debug.port->wait(rs->debug.ctx, vcpu);
     unlock(rs);
 }

@@ -151,12 +151,14 @@ enum step_outcome step_begin(struct step *step, struct step_state *state, unsign
         return outcome;
     if (!method)
         return STEP_FAILED;
+    if (request->on_breakpoint)
+        return STEP_ALONE;
     if (regs.activity == RINGSIDE_RUNNING && step_peek(step, vcpu, &regs, &insn)) {
         state->op = insn.op;
         state->length = insn.length;
     }
     state->rip = regs.rip;
-    return method->begin(step, state, vcpu, request, &regs, &insn);
+    return method->begin(step, state, vcpu, request, &regs, &insn, exit);
 }
 
 static void disarm(struct step *step, struct step_state *state, unsigned vcpu)

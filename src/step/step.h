@@ -5,7 +5,7 @@
 
 #include "ringside/server.h"
 
-enum { STEP_WATCHES_MAX = 1 << 12 };
+enum { STEP_WATCHES_MAX = 1 << 14 };
 
 struct step_emulator;
 
@@ -31,7 +31,8 @@ struct step {
 /* One step or, with a range that is not empty, steps for as long as begin <= RIP < end. */
 struct step_request {
     bool hold_interrupts;
-    bool alone;    /* no other vCPU can run meanwhile */
+    bool alone;         /* no other vCPU can run meanwhile */
+    bool on_breakpoint; /* hardware may not do it now: it has to lift a breakpoint */
     bool no_locks; /* step_begin's: one can, and hardware is there for what must be one access */
     uint64_t begin, end;
 };
@@ -50,6 +51,7 @@ struct step_state {
 
 enum step_outcome {
     STEP_ENTER, /* armed, or asleep: enter the guest, and hear of it by step_end() */
+    STEP_ALONE, /* hardware has to do it: begin again when no other vCPU can run */
     STEP_AGAIN, /* some of a range is done: begin again */
     STEP_DONE,
     STEP_WATCH,      /* done, and it hit a watchpoint: exit says which */

@@ -26,10 +26,11 @@ static const uint8_t code[] = {
 
 static struct {
     struct ringside_regs regs[VCPUS]; /* their vCPU's while it runs, the server's while parked */
-    bool armed[VCPUS];
+    bool armed[VCPUS], lifts[VCPUS];
     atomic_bool kicked[VCPUS], inside[VCPUS], quit;
     atomic_uint instructions, counter;
-    bool never_arm;      /* all steps are to be emulated */
+    bool never_arm;    /* all steps are to be emulated */
+    atomic_int lifted; /* steps off the breakpoint that are under way: its byte is out of memory */
     uint64_t breakpoint; /* 0: none; changes only while all are parked */
     pthread_mutex_t mutex;
     pthread_cond_t wake[VCPUS], news;
@@ -117,6 +118,9 @@ static int arm(void *ctx, unsigned vcpu, unsigned way, bool hold)
     if (m.never_arm)
         fail("a step by emulation took the hardware");
     m.armed[vcpu] = true;
+    if (m.regs[vcpu].rip == m.breakpoint)
+        atomic_fetch_add(&m.lifted, 1);
+    m.lifts[vcpu] = m.regs[vcpu].rip == m.breakpoint;
     return RINGSIDE_OK;
 }
 
@@ -124,6 +128,9 @@ static void disarm(void *ctx, unsigned vcpu)
 {
     (void)ctx;
     m.armed[vcpu] = false;
+    if (m.lifts[vcpu])
+        atomic_fetch_sub(&m.lifted, 1);
+    m.lifts[vcpu] = false;
 }
 
 static int insert(void *ctx, uint64_t gpa)
@@ -212,7 +219,7 @@ static enum ringside_exit_reason run_guest(unsigned vcpu)
     for (unsigned slice = 0; slice < 5000; slice++) {
         if (atomic_load(&m.kicked[vcpu]))
             break;
-        if (m.breakpoint == m.regs[vcpu].rip && !armed)
+        if (m.breakpoint == m.regs[vcpu].rip && !armed && !atomic_load(&m.lifted))
             return RINGSIDE_EXIT_BREAKPOINT;
         execute(vcpu);
         if (armed)
@@ -227,10 +234,11 @@ static void *vcpu_thread(void *argument)
 
     while (!atomic_load(&m.quit)) {
         atomic_store(&m.kicked[vcpu], false);
-        if (ringside_vcpu_enter(m.rs, vcpu) == RINGSIDE_PARK) {
+        enum ringside_verdict verdict = ringside_vcpu_enter(m.rs, vcpu);
+        if (verdict == RINGSIDE_PARK)
             ringside_vcpu_wait(m.rs, vcpu);
+        if (verdict != RINGSIDE_RUN)
             continue;
-        }
         atomic_store(&m.inside[vcpu], true);
         struct ringside_exit exit = {.reason = run_guest(vcpu)};
         atomic_store(&m.inside[vcpu], false);
