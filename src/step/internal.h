@@ -12,7 +12,7 @@ struct step_method {
     unsigned way; /* enum ringside_step_way */
     enum step_outcome (*begin)(struct step *step, struct step_state *state, unsigned vcpu,
                                const struct step_request *request, struct ringside_regs *regs,
-                               const struct x86_insn *insn);
+                               const struct x86_insn *insn, struct ringside_exit *exit);
     enum step_outcome (*end)(struct step *step, struct step_state *state, unsigned vcpu,
                              const struct ringside_exit *exit);
     void (*cancel)(struct step *step, struct step_state *state, unsigned vcpu);

@@ -19,15 +19,14 @@ static bool is_delicate(const struct x86_insn *insn)
 
 static enum step_outcome begin(struct step *step, struct step_state *state, unsigned vcpu,
                                const struct step_request *request, struct ringside_regs *regs,
-                               const struct x86_insn *insn)
+                               const struct x86_insn *insn, struct ringside_exit *exit)
 {
-    struct ringside_exit unused;
     enum step_outcome outcome;
 
     (void)regs;
     if (is_delicate(insn) &&
         step_emulate(step, vcpu, &(struct step_request){.hold_interrupts = true}, 1, &outcome,
-                     &unused))
+                     exit))
         return outcome;
     return step_arm(step, state, vcpu, RINGSIDE_STEP_INTERRUPT_SHADOW, request->hold_interrupts);
 }

@@ -10,9 +10,9 @@
 
 static enum step_outcome begin(struct step *step, struct step_state *state, unsigned vcpu,
                                const struct step_request *request, struct ringside_regs *regs,
-                               const struct x86_insn *insn)
+                               const struct x86_insn *insn, struct ringside_exit *exit)
 {
-    (void)regs, (void)insn;
+    (void)regs, (void)insn, (void)exit;
     return step_arm(step, state, vcpu, RINGSIDE_STEP_MONITOR_TRAP, request->hold_interrupts);
 }
 

@@ -75,15 +75,14 @@ static void borrow(struct step_state *state, struct ringside_regs *regs,
 
 static enum step_outcome begin(struct step *step, struct step_state *state, unsigned vcpu,
                                const struct step_request *request, struct ringside_regs *regs,
-                               const struct x86_insn *insn)
+                               const struct x86_insn *insn, struct ringside_exit *exit)
 {
     bool sleeps = regs->activity != RINGSIDE_RUNNING;
-    struct ringside_exit unused;
     enum step_outcome outcome;
 
     if ((is_delicate(insn) || regs->pending_debug) &&
         step_emulate(step, vcpu, &(struct step_request){.hold_interrupts = true}, 1, &outcome,
-                     &unused))
+                     exit))
         return outcome;
     if (!sleeps) {
         borrow(state, regs, insn);
