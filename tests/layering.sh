@@ -15,6 +15,7 @@ below() {
     src/rsp) echo 'ringside rsp debug' ;;
     src/vm) echo 'ringside vm x86' ;;
     src/engine) echo 'ringside vm' ;;
+    src/engine/kvm) echo 'ringside engine vm x86' ;;
     src/engine/soft) echo 'ringside engine vm cpu x86' ;;
     *) return 1 ;;
     esac

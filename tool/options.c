@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ const char options_help[] =
     "  -a CMDLINE       the kernel's command line\n"
     "  -m MIB           memory (512)\n"
     "  -c CPUS          number of virtual processors, 1 to 64 (1)\n"
-    "  -e ENGINE        auto, soft or kvm (auto; kvm is not there yet)\n"
+    "  -e ENGINE        auto, soft or kvm (auto: kvm where it works)\n"
     "  --cpu VENDOR     intel or amd: the processor that the guest sees (intel); amd-no-shadow:\n"
     "                   amd on a host whose interrupt shadow does not step\n"
     "  --step WAY       how the debugger steps: auto, emulate, monitor-trap (intel),\n"
@@ -73,15 +74,42 @@ static bool number(const char *text, uint64_t min, uint64_t max, uint64_t *out)
 
 static bool parse_engine(const char *text, struct options *out)
 {
-    if (strcmp(text, "kvm") == 0) {
-        tool_say("-e kvm: the KVM engine is not built yet; use -e soft");
+    static const struct engine_ops *const engines[] = {&soft_engine, &kvm_engine};
+
+    out->engine = NULL;
+    out->engine_named = strcmp(text, "auto") != 0;
+    for (size_t i = 0; i < sizeof engines / sizeof engines[0]; i++)
+        if (strcmp(text, engines[i]->name) == 0)
+            out->engine = engines[i];
+    if (out->engine != NULL || !out->engine_named)
+        return true;
+    tool_say("-e '%s': the engines are auto, soft and kvm", text);
+    return false;
+}
+
+/* The KVM engine where it can be had and does what was asked for, else the soft one. */
+static bool choose_engine(struct options *out)
+{
+    struct kvm_verdict verdict;
+
+    if (out->engine == &soft_engine)
+        return true;
+    if (out->soft_only) {
+        if (out->engine_named)
+            tool_say("-e kvm: --cpu, --step monitor-trap, --step interrupt-shadow, --report and "
+                     "--limit are for -e soft");
+        snprintf(out->engine_reason, sizeof out->engine_reason, "an option asks for it");
+        out->engine = &soft_engine;
+        return !out->engine_named;
+    }
+    kvm_try(&verdict);
+    if (!verdict.usable && out->engine_named) {
+        tool_say("-e kvm: %s; use -e soft", verdict.text);
         return false;
     }
-    if (strcmp(text, "soft") != 0 && strcmp(text, "auto") != 0) {
-        tool_say("-e '%s': the engines are auto, soft and kvm", text);
-        return false;
-    }
-    out->engine_named = strcmp(text, "soft") == 0;
+    snprintf(out->engine_reason, sizeof out->engine_reason, "%s", verdict.text);
+    if (out->engine == NULL)
+        out->engine = verdict.usable && verdict.debuggable ? &kvm_engine : &soft_engine;
     return true;
 }
 
@@ -99,6 +127,7 @@ static bool parse_vendor(const char *text, struct options *out)
     for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++) {
         if (strcmp(text, processors[i].name) != 0)
             continue;
+        out->soft_only = true;
         out->vendor = processors[i].vendor;
         out->no_shadow_step = processors[i].no_shadow_step;
         return true;
@@ -123,6 +152,8 @@ static bool parse_step(const char *text, struct options *out)
         if (strcmp(text, ways[i].name) != 0)
             continue;
         out->step_ways = ways[i].ways;
+        out->soft_only |= ways[i].ways == RINGSIDE_STEP_MONITOR_TRAP ||
+                          ways[i].ways == RINGSIDE_STEP_INTERRUPT_SHADOW;
         return true;
     }
     tool_say(
@@ -227,8 +258,8 @@ static bool parse_option(int option, int argc, char **argv, struct options *out)
         out->exit_port = (int)value;
         return true;
     }
-    case OPTION_REPORT: out->report = true; return true;
-    case OPTION_LIMIT: return parse_number("--limit", optarg, 1, UINT64_MAX, &out->limit);
+    case OPTION_REPORT: out->report = out->soft_only = true; return true;
+    case OPTION_LIMIT: out->soft_only = true; return parse_number("--limit", optarg, 1, UINT64_MAX, &out->limit);
     case ':': tool_say("%s: its argument is missing; see --help", argv[optind - 1]); return false;
     default: tool_say("%s: no such option; see --help", argv[optind - 1]); return false;
     }
@@ -260,7 +291,7 @@ enum options_result options_parse(int argc, char **argv, struct options *out)
         tool_say("-k KERNEL is missing: which kernel shall be booted?");
         return OPTIONS_BAD;
     }
-    if (!check_step(out))
+    if (!check_step(out) || !choose_engine(out))
         return OPTIONS_BAD;
     return OPTIONS_RUN;
 }

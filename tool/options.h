@@ -17,7 +17,10 @@ struct options {
     uint64_t ram_bytes;
     unsigned cpus;
     enum soft_vendor vendor;
-    bool engine_named; /* not left to "auto" */
+    const struct engine_ops *engine;
+    bool engine_named;       /* not left to "auto" */
+    char engine_reason[300]; /* why "auto" took this one */
+    bool soft_only;          /* an option was given that only the soft engine has */
     bool no_shadow_step;
     unsigned step_ways; /* enum ringside_step_way; 0: all */
     bool debug;         /* -G was given */

@@ -22,18 +22,19 @@
  * number, so that input that is there from the start reaches the guest at the same instruction. */
 enum { SLICE = 50000 };
 
-enum { POLL_SIGNALS, POLL_SERIAL, POLL_PEER = POLL_SERIAL + SERIAL_POLLS };
+enum { POLL_SIGNALS, POLL_ENGINE, POLL_SERIAL, POLL_PEER = POLL_SERIAL + SERIAL_POLLS };
 enum { POLLS = POLL_PEER + PEER_POLLS };
 
 struct run {
     const struct options *options;
-    struct soft *soft;
+    const struct engine_ops *ops;
+    void *engine;
     void *server_memory; /* NULL: no debugger is served */
     struct serial serial;
     struct peer peer;
     int signals; /* -1: not opened */
-    enum soft_state state;
-    uint64_t idle_ns; /* with SOFT_IDLE: until the next timer */
+    enum engine_state state;
+    uint64_t idle_ns; /* with ENGINE_IDLE: until the next timer */
     bool over;
     int status; /* what the program exits with */
     int signal; /* that ended the run, 0: none */
@@ -115,11 +116,11 @@ static int load(struct run *run)
             .initrd_size = initrd.size,
             .cmdline = options->cmdline,
         };
-        status = boot_load(soft_vm(run->soft), &boot, &entry, &error);
+        status = boot_load(run->ops->vm(run->engine), &boot, &entry, &error);
         if (status != 0)
             tool_say("%s: %s", options->kernel, error.text);
         else
-            soft_set_entry(run->soft, &entry);
+            run->ops->set_entry(run->engine, &entry);
     }
     file_unload(&initrd);
     file_unload(&kernel);
@@ -129,7 +130,7 @@ static int load(struct run *run)
 static int build_machine(struct run *run)
 {
     const struct options *options = run->options;
-    const struct soft_config config = {
+    const struct engine_config config = {
         .vm = {options->ram_bytes, options->cpus, options->exit_port},
         .vendor = options->vendor,
         .no_shadow_step = options->no_shadow_step,
@@ -139,8 +140,9 @@ static int build_machine(struct run *run)
         .declined = guest_declined,
     };
     int error = 0;
-    run->soft = soft_new(&config, &error);
-    if (run->soft != NULL)
+    run->ops = options->engine;
+    run->engine = run->ops->create(&config, &error);
+    if (run->engine != NULL)
         return load(run);
     tool_say("a machine with %" PRIu64 " MiB cannot be made: %s", options->ram_bytes >> 20,
              strerror(abs(error)));
@@ -159,12 +161,13 @@ static int serve_debugger(struct run *run)
         return -1;
     }
     const struct ringside_config config = {
-        .target = soft_target(),
-        .ctx = run->soft,
+        .target = run->ops->target,
+        .port = run->ops->port,
+        .ctx = run->engine,
         .hold_at_start = options->hold,
         .stop_on_attach = true,
         .resume_on_detach = true,
-        .amd = options->vendor == SOFT_AMD,
+        .amd = run->ops->is_amd(run->engine),
         .step_ways = options->step_ways,
         .version = RINGSIDE_VERSION,
     };
@@ -173,14 +176,14 @@ static int serve_debugger(struct run *run)
         tool_say("the debug server cannot serve this machine");
         return -1;
     }
-    soft_set_server(run->soft, run->peer.server);
+    run->ops->set_server(run->engine, run->peer.server);
     return peer_listen(&run->peer, &options->endpoint);
 }
 
 static void announce(const struct run *run)
 {
     if (!run->options->engine_named)
-        tool_say("engine: soft (-e auto; the KVM engine is not built yet)");
+        tool_say("engine: %s (-e auto: %s)", run->ops->name, run->options->engine_reason);
     if (run->options->debug)
         tool_say("%s: target remote %s",
                  run->options->hold ? "held until a debugger continues it"
@@ -192,9 +195,9 @@ static void announce(const struct run *run)
 static const struct timespec *patience(const struct run *run, struct timespec *time)
 {
     uint64_t ns = 0;
-    if (serial_choked(&run->serial) || run->state == SOFT_PARKED)
+    if (serial_choked(&run->serial) || run->state == ENGINE_PARKED)
         return NULL;
-    if (run->state == SOFT_IDLE)
+    if (run->state == ENGINE_IDLE)
         ns = run->idle_ns;
     if (ns == VM_NEVER)
         return NULL;
@@ -207,14 +210,14 @@ static void wait_for_input(struct run *run, struct pollfd polls[POLLS])
 {
     struct timespec time;
     const struct timespec *timeout = patience(run, &time);
-    uint64_t begin = run->state == SOFT_IDLE ? host_ns() : 0;
+    uint64_t begin = run->state == ENGINE_IDLE ? host_ns() : 0;
     if (ppoll(polls, POLLS, timeout, NULL) < 0) {
         for (unsigned i = 0; i < POLLS; i++)
             polls[i].revents = 0;
     }
-    if (run->state == SOFT_IDLE && run->serial.someone_waits) {
+    if (run->state == ENGINE_IDLE && run->serial.someone_waits) {
         uint64_t passed = host_ns() - begin;
-        soft_pass_idle(run->soft, passed < run->idle_ns ? passed : run->idle_ns);
+        run->ops->pass_idle(run->engine, passed < run->idle_ns ? passed : run->idle_ns);
     }
 }
 
@@ -222,10 +225,11 @@ static void take_input(struct run *run)
 {
     struct pollfd polls[POLLS];
     uint8_t bytes[256];
-    size_t room = vm_serial_room(soft_vm(run->soft));
+    size_t room = run->ops->serial_room(run->engine);
     room = room < sizeof bytes ? room : sizeof bytes;
 
     polls[POLL_SIGNALS] = (struct pollfd){.fd = run->signals, .events = POLLIN};
+    polls[POLL_ENGINE] = (struct pollfd){.fd = run->ops->event_fd(run->engine), .events = POLLIN};
     serial_poll(&run->serial, room, polls + POLL_SERIAL);
     peer_poll(&run->peer, polls + POLL_PEER);
     wait_for_input(run, polls);
@@ -240,13 +244,13 @@ static void take_input(struct run *run)
     if (n < 0)
         run->over = true;
     if (n > 0)
-        vm_serial_in(soft_vm(run->soft), bytes, (size_t)n);
+        run->ops->serial_in(run->engine, bytes, (size_t)n);
     peer_receive(&run->peer, polls + POLL_PEER);
 }
 
 static void run_guest(struct run *run)
 {
-    uint64_t done = soft_instructions(run->soft);
+    uint64_t done = run->ops->instructions ? run->ops->instructions(run->engine) : 0;
     if (done >= run->options->limit) {
         run->over = true;
         return;
@@ -255,8 +259,9 @@ static void run_guest(struct run *run)
         return;
     uint64_t left = run->options->limit - done;
     run->state =
-        soft_run(run->soft, left < SLICE ? left : SLICE, !run->serial.someone_waits, &run->idle_ns);
-    if (run->state == SOFT_ENDED)
+        run->ops->run(run->engine, left < SLICE ? left : SLICE, !run->serial.someone_waits,
+                      &run->idle_ns);
+    if (run->state == ENGINE_ENDED)
         run->over = true;
     peer_pump(&run->peer);
 }
@@ -265,7 +270,8 @@ static void report(const struct run *run)
 {
     fprintf(stderr,
             "ringside: report: instructions %" PRIu64 " time-ns %" PRIu64 " hash %016" PRIx64 "\n",
-            soft_instructions(run->soft), soft_time(run->soft), soft_hash(run->soft));
+            run->ops->instructions(run->engine), run->ops->time(run->engine),
+            run->ops->hash(run->engine));
 }
 
 static int start(struct run *run)
@@ -283,9 +289,9 @@ static void clean_up(struct run *run)
 {
     peer_close(&run->peer);
     serial_close(&run->serial);
-    free(run->server_memory);
-    if (run->soft != NULL)
-        soft_free(run->soft);
+    if (run->engine != NULL)
+        run->ops->destroy(run->engine);
+    free(run->server_memory); /* the engine's threads used it */
     if (run->signals >= 0)
         close(run->signals);
 }

@@ -75,7 +75,14 @@ static int place(struct debug *debug, unsigned vcpu, struct debug_breakpoint *br
         park(debug, breakpoint);
         return RINGSIDE_OK;
     }
-    return site_join(debug, breakpoint, gpa);
+    int error = site_join(debug, breakpoint, gpa);
+    if (error != RINGSIDE_ENOTSUP)
+        return error;
+    park(debug, breakpoint); /* an engine that has no others */
+    if (breakpoint->place == DEBUG_LINEAR)
+        return RINGSIDE_OK;
+    debug->pending--;
+    return error;
 }
 
 /* The one at this address, which is made if there is none. */

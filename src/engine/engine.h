@@ -62,4 +62,73 @@ size_t soft_state_size(const struct soft *soft);
 void soft_save(const struct soft *soft, void *out);
 int soft_restore(struct soft *soft, const void *in, size_t n); /* -1: not a state of this machine */
 
+/* --- Any engine ----------------------------------------------------------------------------- */
+
+struct engine_config {
+    struct vm_config vm;
+    enum soft_vendor vendor; /* of the soft engine; KVM's is the host's */
+    bool no_shadow_step;     /* as in struct soft_config */
+    /* Called on the thread that calls run, whichever engine it is. */
+    void *ctx;
+    void (*serial_out)(void *ctx, uint8_t byte);
+    /* enum vm_request: the guest asked for its end */
+    void (*ended)(void *ctx, int what, int status);
+    /* A vCPU is at what its engine cannot do: text says where and what.  With a debugger attached
+     * it stands there, else the run has ended (ENGINE_ENDED). */
+    void (*declined)(void *ctx, const char *text);
+};
+
+enum engine_state {
+    ENGINE_BUSY,   /* the slice was used up: call again */
+    ENGINE_IDLE,   /* nothing to do before an event, input, or some real time */
+    ENGINE_PARKED, /* the debugger holds all vCPUs that could run */
+    ENGINE_ENDED,  /* reset, power-off or exit was asked for */
+};
+
+/*
+ * An engine as the tool sees it.  All calls come from one thread, which does the tool's I/O: a soft
+ * machine runs on it, by slices; a KVM machine runs on threads of its own and is only looked after.
+ */
+struct engine_ops {
+    const char *name; /* as "-e" takes it */
+    void *(*create)(const struct engine_config *config,
+                    int *error); /* NULL: *error is an errno value */
+    void (*destroy)(void *engine);
+    struct vm *(*vm)(void *engine); /* for the loader: not once it runs */
+    void (*set_entry)(void *engine, const struct ringside_regs *entry); /* of the boot processor */
+    bool (*is_amd)(void *engine);
+
+    /* The debugger's side: ctx of target and port is the engine. */
+    const struct ringside_target *target;
+    const struct ringside_port *port; /* NULL: one thread */
+    void (*set_server)(void *engine, struct ringside *server); /* before it runs */
+
+    /*
+     * Run for about `instructions`.  skip_idle: when all vCPUs sleep, virtual time jumps to the
+     * next timer at once; otherwise the engine returns ENGINE_IDLE and *idle_ns says how long until
+     * the timer (VM_NEVER: none), and the caller, having waited, passes the time that went by to
+     * pass_idle().
+     */
+    enum engine_state (*run)(void *engine, uint64_t instructions, bool skip_idle,
+                             uint64_t *idle_ns);
+    void (*pass_idle)(void *engine, uint64_t ns);
+    int (*event_fd)(void *engine); /* readable: call run and look at the server; -1: there is none */
+    size_t (*serial_room)(void *engine);
+    void (*serial_in)(void *engine, const void *bytes, size_t n);
+
+    /* What a run amounts to; NULL where nothing is counted. */
+    uint64_t (*instructions)(void *engine); /* of all vCPUs since power-on */
+    uint64_t (*time)(void *engine);         /* virtual nanoseconds since power-on */
+    uint64_t (*hash)(void *engine);         /* of all CPUs, devices and memory */
+};
+
+extern const struct engine_ops soft_engine, kvm_engine;
+
+/* Can /dev/kvm run a guest here, and debug it as "auto" expects?  text says what it lacks. */
+struct kvm_verdict {
+    bool usable, debuggable;
+    char text[256];
+};
+void kvm_try(struct kvm_verdict *verdict);
+
 #endif

@@ -209,6 +209,10 @@ void vm_port_write(struct vm *vm, unsigned cpu, uint16_t port, unsigned size, ui
 
 void vm_set_line(struct vm *vm, unsigned gsi, bool level)
 {
+    if (vm->host.set_line) {
+        vm->host.set_line(vm->host.ctx, gsi, level);
+        return;
+    }
     if (gsi == VM_GSI_PIT)
         vm_pic_set_line(vm, 0, level);
     else if (gsi > VM_GSI_PIT && gsi < 16)

@@ -60,6 +60,8 @@ struct vm_host {
     void (*cpu_init)(void *ctx, unsigned cpu); /* INIT by the local APIC */
     void (*cpu_sipi)(void *ctx, unsigned cpu, uint8_t vector);
     void (*cpu_nmi)(void *ctx, unsigned cpu);
+    /* NULL: to the machine's own PIC pair and I/O APIC, else to those the owner has instead. */
+    void (*set_line)(void *ctx, unsigned gsi, bool level);
     void (*serial_out)(void *ctx, uint8_t byte);      /* from the 16550 */
     void (*request)(void *ctx, int what, int status); /* enum vm_request */
 };

@@ -66,6 +66,7 @@ void soft_poke(struct soft *soft);            /* the running vCPU comes out afte
 
 void soft_declined(struct soft *soft, unsigned index, struct ringside_exit *exit);
 
+extern const struct ringside_target soft_target_ops; /* target.c; likewise */
 extern const struct ringside_step_ops soft_step_ops; /* step.c; ctx is the struct soft */
 /* One turn of a vCPU with an armed step, up to `limit` of its count. */
 void soft_step_turn(struct soft *soft, unsigned index, uint64_t limit, struct ringside_exit *exit);

@@ -392,7 +392,7 @@ static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
 static const struct ringside_msr_ops msr_ops = {read_msr, write_msr};
 static const struct ringside_machine_ops machine_ops = {reset_machine, power_off};
 
-static const struct ringside_target target = {
+const struct ringside_target soft_target_ops = {
     .vcpu_count = vcpu_count,
     .read_regs = read_regs,
     .write_regs = write_regs,
@@ -411,5 +411,5 @@ static const struct ringside_target target = {
 
 const struct ringside_target *soft_target(void)
 {
-    return &target;
+    return &soft_target_ops;
 }

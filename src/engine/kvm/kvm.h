@@ -1,0 +1,169 @@
+/* The KVM engine's own state: a machine on /dev/kvm, a thread per vCPU, and who owns what. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#ifndef ENGINE_KVM_KVM_H
+#define ENGINE_KVM_KVM_H
+
+#include <linux/kvm.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "engine/engine.h"
+
+/*
+ * Local APICs, I/O APIC, PIC pair and PIT are the kernel's; the other devices are src/vm's, which
+ * knows one thread at a time: `devices` is the lock around every call into it.  `server_lock` is
+ * the server's own (ringside/port.h).  Whoever holds both took server_lock first.
+ *
+ * A vCPU's ioctls are its thread's while it runs; while the server has it parked they are those of
+ * any thread that holds server_lock.
+ */
+
+/* What debugging needs, found out once by try.c: the kernel's word is not enough. */
+enum kvm_feature {
+    KVM_CAN_SINGLESTEP = 1 << 0,
+    KVM_CAN_BLOCKIRQ = 1 << 1,   /* interrupts held while stepping */
+    KVM_CAN_INT3 = 1 << 2,       /* an INT3 of the guest's kernel exits */
+    KVM_CAN_HW_BREAK = 1 << 3,   /* debug registers stop at code */
+    KVM_CAN_HW_WATCH = 1 << 4,   /* and at data */
+};
+
+enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_PAGE_BUCKETS = 1 << 10 };
+#define KVM_KICK SIGRTMIN /* wakes a thread out of KVM_RUN; nothing is done in its handler */
+
+struct kvm_vcpu {
+    struct kvm_machine *machine;
+    unsigned index;
+    int fd; /* -1: not made */
+    struct kvm_run *run;
+    pthread_t thread;
+    bool started;
+    pthread_cond_t wakes; /* with server_lock */
+    bool woken;           /* with server_lock */
+
+    bool unfinished;  /* an access was served; its instruction ends within the next KVM_RUN */
+    bool failed;      /* cannot be entered any more; told already */
+    unsigned way;     /* enum ringside_step_way, armed; 0: none */
+    bool hold;        /* its interrupts are held */
+    bool single_step; /* the kernel has KVM_GUESTDBG_SINGLESTEP: then it hides RFLAGS.TF */
+    uint32_t debug;   /* KVM_GUESTDBG_* as the kernel has them */
+    unsigned watches; /* machine->watches_changed as the kernel has them */
+    uint64_t lifted;  /* gpa of the breakpoint that is out of memory for a step; KVM_NOWHERE */
+};
+#define KVM_NOWHERE UINT64_MAX
+
+/* A page with software breakpoints, and what it looks like without them. */
+struct kvm_page {
+    uint64_t gpa;
+    unsigned count;
+    uint8_t clean[4096]; /* made anew by each kvm_clean_page() */
+    uint8_t original[4096];
+    bool here[4096]; /* a breakpoint of ours stands at this offset */
+    struct kvm_page *next;
+};
+
+struct kvm_machine {
+    struct engine_config config;
+    struct vm *vm;
+    int fd, vm_fd;
+    size_t run_size;
+    unsigned features; /* enum kvm_feature */
+    bool amd;
+    struct kvm_vcpu vcpu[VM_CPUS_MAX];
+    struct ringside *server; /* NULL: none */
+    struct ringside_regs entry;
+    bool running; /* the threads are there */
+
+    pthread_mutex_t devices;
+    pthread_cond_t clock; /* a deadline moved, or the end */
+    pthread_t ticker;
+    uint64_t began; /* host nanoseconds */
+
+    /* Under devices: what the tool's thread is to be told.  event is readable then. */
+    int event;
+    size_t queued;
+    uint8_t queue[KVM_QUEUE]; /* console output */
+    pthread_cond_t drained;
+    bool ended, told;
+    int ended_what, ended_status;
+    char *trouble; /* malloc'ed; NULL: none */
+    bool leaving;  /* read without a lock too: the threads end */
+
+    pthread_mutex_t server_lock;
+    struct kvm_page *pages[KVM_PAGE_BUCKETS]; /* under server_lock */
+    size_t page_count;
+    struct kvm_watch {
+        bool used;
+        enum ringside_watch_kind kind;
+        uint64_t address, length;
+    } watch[KVM_HW_SLOTS];
+    unsigned watches_changed; /* counts changes of watch[] and of whether there are pages */
+
+    uint32_t msrs[32]; /* those of struct ringside_regs that this host has */
+    unsigned msr_count;
+    size_t xsave_size;
+};
+
+/* kvm.c */
+void kvm_tell_tool(struct kvm_machine *machine); /* wakes its thread */
+bool kvm_leaving(const struct kvm_machine *machine);
+int kvm_memory_slots(int vm_fd, struct vm *vm);
+
+/* device.c: the host of src/vm, in real time.  The lock is taken inside but for vm_host's calls. */
+extern const struct vm_host kvm_vm_host; /* but for its ctx */
+int kvm_irqchip(int vm_fd);              /* the kernel's interrupt controllers; before vCPUs */
+void kvm_port_access(struct kvm_vcpu *vcpu);
+void kvm_mmio_access(struct kvm_vcpu *vcpu);
+void *kvm_tick_devices(void *machine); /* the ticker thread */
+/* enum vm_request, or KVM_FAILED: the tool has been told why.  Any thread. */
+void kvm_end(struct kvm_machine *machine, int what, int status);
+enum { KVM_FAILED = -1 };
+
+/* vcpu.c */
+int kvm_vcpu_make(struct kvm_machine *machine, unsigned index); /* 0 or a negative errno value */
+void kvm_vcpu_unmake(struct kvm_vcpu *vcpu);
+void *kvm_vcpu_thread(void *vcpu);
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
+
+/* cpuid.c: what the guest's CPUID says */
+int kvm_cpuid_set(struct kvm_vcpu *vcpu);
+bool kvm_host_is_amd(void);
+
+/* regs.c, fpu.c; 0 or an enum ringside_error.  Writing touches only what differs. */
+void kvm_find_msrs(struct kvm_machine *machine);
+int kvm_regs_read(struct kvm_vcpu *vcpu, struct ringside_regs *out);
+int kvm_regs_write(struct kvm_vcpu *vcpu, const struct ringside_regs *in);
+int kvm_msr_read(struct kvm_vcpu *vcpu, uint32_t msr, uint64_t *out);
+int kvm_msr_write(struct kvm_vcpu *vcpu, uint32_t msr, uint64_t in);
+int kvm_queue_exception(struct kvm_vcpu *vcpu, uint8_t vector, uint64_t dr6); /* #BP or #DB */
+int kvm_fpu_read(struct kvm_vcpu *vcpu, struct ringside_fpu *out);
+int kvm_fpu_write(struct kvm_vcpu *vcpu, const struct ringside_fpu *in);
+
+/* breakpoint.c: INT3 in memory, and memory as if it were not there; server_lock held */
+int kvm_breakpoint_insert(struct kvm_machine *machine, uint64_t gpa);
+int kvm_breakpoint_remove(struct kvm_machine *machine, uint64_t gpa);
+bool kvm_breakpoint_at(const struct kvm_machine *machine, uint64_t gpa);
+void kvm_breakpoint_lift(struct kvm_machine *machine, uint64_t gpa, bool up);
+void kvm_breakpoints_hide(const struct kvm_machine *machine, uint64_t gpa, uint8_t *bytes,
+                          size_t n); /* in what was read */
+/* RAM is written, breakpoints stay. */
+void kvm_breakpoints_write(struct kvm_machine *machine, uint64_t gpa, const uint8_t *bytes,
+                           size_t n);
+/* NULL: no breakpoint in it. */
+uint8_t *kvm_clean_page(struct kvm_machine *machine, uint64_t gpa);
+void kvm_breakpoints_free(struct kvm_machine *machine);
+
+/* target.c */
+extern const struct ringside_target kvm_target;
+extern const struct ringside_port kvm_port;
+/* Brings the kernel's idea of debugging up to date; before an entry.  false: it refused. */
+bool kvm_debug_apply(struct kvm_vcpu *vcpu);
+/* What KVM_EXIT_DEBUG means; false: it was the guest's own, and the guest has it again. */
+bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit);
+
+/* report.c: why a vCPU cannot go on, for a person; malloc'ed, NULL: no memory */
+char *kvm_report(struct kvm_vcpu *vcpu, int error); /* an errno value, or 0: see the exit */
+
+/* try.c: enum kvm_feature of this host; false, with the reason: it cannot run a guest */
+bool kvm_find_features(unsigned *features, char *why, size_t size);
+
+#endif

@@ -1,0 +1,293 @@
+/* The self-test: a tiny guest in 64-bit mode finds out what this host's KVM really does. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/kvm/kvm.h"
+#include "x86/regs.h"
+
+/*
+ * The kernel's word is not enough: some hosts offer a /dev/kvm that runs the guest's kernel in
+ * software, knows no INT3 there and drops watchpoints; models of a processor leave out intercepts.
+ * So each feature is used once, in a machine of its own, since a failure may cost the machine.
+ *
+ * Guest-physical: page tables in the first three pages, which map 2 MiB; then code, then data.
+ */
+enum { PML4 = 0x0000, PDPT = 0x1000, PD = 0x2000, CODE = 0x3000, DATA = 0x4000, SIZE = 0x5000 };
+enum { PORT = 0x80, VALUE = 0x5a };
+enum { PRESENT_WRITABLE = 3, LARGE = 1 << 7 };
+
+/* mov $VALUE,%al; mov %al,DATA; out %al,$PORT; hlt */
+enum { AFTER_MOV = 2, AFTER_STORE = 9 };
+static const uint8_t plain[] = {0xb0, VALUE, 0x88, 0x04, 0x25, 0x00, DATA >> 8,
+                                0x00, 0x00,  0xe6, PORT, 0xf4};
+/* int3; out %al,$PORT; hlt */
+static const uint8_t with_int3[] = {0xcc, 0xe6, PORT, 0xf4};
+
+struct guest {
+    int kvm, vm, cpu;
+    uint8_t *memory;
+    struct kvm_run *run;
+    size_t run_size;
+};
+
+static void put64(uint8_t *at, uint64_t value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+static bool fill(struct guest *guest, const uint8_t *code, size_t n)
+{
+    struct kvm_userspace_memory_region region = {
+        .memory_size = SIZE,
+        .userspace_addr = (uintptr_t)guest->memory,
+    };
+
+    put64(guest->memory + PML4, PDPT | PRESENT_WRITABLE);
+    put64(guest->memory + PDPT, PD | PRESENT_WRITABLE);
+    put64(guest->memory + PD, PRESENT_WRITABLE | LARGE);
+    memcpy(guest->memory + CODE, code, n);
+    return !ioctl(guest->vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+static bool enter_long_mode(struct guest *guest)
+{
+    struct kvm_regs regs = {.rip = CODE, .rflags = X86_FLAGS_FIXED, .rsp = SIZE};
+    struct kvm_segment code = {.selector = 8,
+                               .limit = UINT32_MAX,
+                               .type = 0xb,
+                               .present = 1,
+                               .s = 1,
+                               .l = 1,
+                               .g = 1};
+    struct kvm_segment data = {.selector = 16,
+                               .limit = UINT32_MAX,
+                               .type = 0x3,
+                               .present = 1,
+                               .s = 1,
+                               .db = 1,
+                               .g = 1};
+    struct kvm_sregs sregs;
+
+    if (ioctl(guest->cpu, KVM_GET_SREGS, &sregs))
+        return false;
+    sregs.cs = code;
+    sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+    sregs.cr0 = X86_CR0_PE | X86_CR0_ET | X86_CR0_PG;
+    sregs.cr3 = PML4;
+    sregs.cr4 = X86_CR4_PAE;
+    sregs.efer = X86_EFER_LME | X86_EFER_LMA;
+    return !ioctl(guest->cpu, KVM_SET_SREGS, &sregs) && !ioctl(guest->cpu, KVM_SET_REGS, &regs);
+}
+
+static void unmake(struct guest *guest)
+{
+    if (guest->run)
+        munmap(guest->run, guest->run_size);
+    if (guest->memory)
+        munmap(guest->memory, SIZE);
+    if (guest->cpu >= 0)
+        close(guest->cpu);
+    if (guest->vm >= 0)
+        close(guest->vm);
+}
+
+static bool make(struct guest *guest, int kvm, const uint8_t *code, size_t n)
+{
+    uint64_t identity = 0xfffbc000;
+
+    *guest = (struct guest){.kvm = kvm, .vm = ioctl(kvm, KVM_CREATE_VM, 0), .cpu = -1};
+    if (guest->vm < 0)
+        return false;
+    ioctl(guest->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
+    ioctl(guest->vm, KVM_SET_TSS_ADDR, 0xfffbd000);
+    void *memory =
+        mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    guest->memory = memory == MAP_FAILED ? NULL : memory;
+    guest->cpu = ioctl(guest->vm, KVM_CREATE_VCPU, 0);
+    guest->run_size = (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (!guest->memory || guest->cpu < 0)
+        return false;
+    void *run = mmap(NULL, guest->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, guest->cpu, 0);
+    guest->run = run == MAP_FAILED ? NULL : run;
+    return guest->run && fill(guest, code, n) && enter_long_mode(guest);
+}
+
+/* --- The features ------------------------------------------------------------------------------ */
+
+static bool rip_is(const struct guest *guest, uint64_t rip)
+{
+    struct kvm_regs regs;
+
+    return !ioctl(guest->cpu, KVM_GET_REGS, &regs) && regs.rip == rip;
+}
+
+static bool wrote_port(const struct guest *guest)
+{
+    const struct kvm_run *run = guest->run;
+
+    return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT &&
+           run->io.port == PORT && *((const uint8_t *)run + run->io.data_offset) == VALUE &&
+           guest->memory[DATA] == VALUE;
+}
+
+static bool stopped_at(const struct guest *guest, unsigned exception, uint64_t rip)
+{
+    return guest->run->exit_reason == KVM_EXIT_DEBUG &&
+           guest->run->debug.arch.exception == exception && rip_is(guest, rip);
+}
+
+static bool stepped(const struct guest *guest)
+{
+    return stopped_at(guest, X86_EXC_DB, CODE + AFTER_MOV) && guest->memory[DATA] == 0;
+}
+
+static bool met_int3(const struct guest *guest)
+{
+    return stopped_at(guest, X86_EXC_BP, CODE);
+}
+
+static bool met_code(const struct guest *guest)
+{
+    return stopped_at(guest, X86_EXC_DB, CODE + AFTER_MOV);
+}
+
+static bool met_data(const struct guest *guest)
+{
+    return stopped_at(guest, X86_EXC_DB, CODE + AFTER_STORE) && guest->memory[DATA] == VALUE;
+}
+
+/* DR7: register 0 globally enabled, for the execution of code or for writes of one byte. */
+enum { DR7_CODE = X86_DR7_FIXED | 2, DR7_WRITE = X86_DR7_FIXED | 2 | 1 << 16 };
+
+static const struct trial {
+    unsigned feature; /* 0: that a guest runs at all */
+    const char *name;
+    const uint8_t *code;
+    size_t size;
+    struct kvm_guest_debug debug;
+    bool (*passed)(const struct guest *guest);
+} trials[] = {
+    {0, "a guest", plain, sizeof plain, {0}, wrote_port},
+    {KVM_CAN_SINGLESTEP,
+     "single-step",
+     plain,
+     sizeof plain,
+     {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP},
+     stepped},
+    {KVM_CAN_INT3,
+     "INT3",
+     with_int3,
+     sizeof with_int3,
+     {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_SW_BP},
+     met_int3},
+    {KVM_CAN_HW_BREAK,
+     "hardware breakpoints",
+     plain,
+     sizeof plain,
+     {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
+      .arch.debugreg = {[0] = CODE + AFTER_MOV, [7] = DR7_CODE}},
+     met_code},
+    {KVM_CAN_HW_WATCH,
+     "watchpoints",
+     plain,
+     sizeof plain,
+     {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
+      .arch.debugreg = {[0] = DATA, [7] = DR7_WRITE}},
+     met_data},
+};
+enum { TRIALS = sizeof trials / sizeof trials[0] };
+
+static bool passes(int kvm, const struct trial *trial)
+{
+    struct guest guest;
+    bool passed = false;
+
+    if (make(&guest, kvm, trial->code, trial->size) &&
+        (!trial->debug.control || !ioctl(guest.cpu, KVM_SET_GUEST_DEBUG, &trial->debug)) &&
+        !ioctl(guest.cpu, KVM_RUN, 0))
+        passed = trial->passed(&guest);
+    unmake(&guest);
+    return passed;
+}
+
+static bool has_capabilities(int kvm, char *why, size_t size)
+{
+    static const struct {
+        int number;
+        const char *name;
+    } needed[] = {
+        {KVM_CAP_USER_MEMORY, "USER_MEMORY"}, {KVM_CAP_IRQCHIP, "IRQCHIP"},
+        {KVM_CAP_PIT2, "PIT2"},               {KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING"},
+        {KVM_CAP_MP_STATE, "MP_STATE"},       {KVM_CAP_VCPU_EVENTS, "VCPU_EVENTS"},
+        {KVM_CAP_DEBUGREGS, "DEBUGREGS"},     {KVM_CAP_XSAVE, "XSAVE"},
+        {KVM_CAP_XCRS, "XCRS"},               {KVM_CAP_SET_GUEST_DEBUG, "SET_GUEST_DEBUG"},
+        {KVM_CAP_EXT_CPUID, "EXT_CPUID"},     {KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
+        {KVM_CAP_EXCEPTION_PAYLOAD, "EXCEPTION_PAYLOAD"},
+    };
+
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        if (ioctl(kvm, KVM_CHECK_EXTENSION, needed[i].number) > 0)
+            continue;
+        snprintf(why, size, "this host's KVM lacks KVM_CAP_%s", needed[i].name);
+        return false;
+    }
+    return true;
+}
+
+static bool find(int kvm, unsigned *features, char *why, size_t size)
+{
+    *features = 0;
+    if (ioctl(kvm, KVM_GET_API_VERSION, 0) != KVM_API_VERSION) {
+        snprintf(why, size, "/dev/kvm speaks another version of its interface");
+        return false;
+    }
+    if (!has_capabilities(kvm, why, size))
+        return false;
+    if (!passes(kvm, &trials[0])) {
+        snprintf(why, size, "this host's KVM cannot run the guest of the self-test");
+        return false;
+    }
+    for (unsigned i = 1; i < TRIALS; i++)
+        if (passes(kvm, &trials[i]))
+            *features |= trials[i].feature;
+    if (ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ)
+        *features |= KVM_CAN_BLOCKIRQ;
+    return true;
+}
+
+bool kvm_find_features(unsigned *features, char *why, size_t size)
+{
+    int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+    if (kvm < 0) {
+        snprintf(why, size, "/dev/kvm: %s", strerror(errno));
+        return false;
+    }
+    bool found = find(kvm, features, why, size);
+    close(kvm);
+    return found;
+}
+
+void kvm_try(struct kvm_verdict *verdict)
+{
+    unsigned features = 0;
+    int n = 0, size = sizeof verdict->text;
+
+    *verdict = (struct kvm_verdict){0};
+    verdict->usable = kvm_find_features(&features, verdict->text, sizeof verdict->text);
+    if (!verdict->usable)
+        return;
+    verdict->debuggable = features & KVM_CAN_SINGLESTEP &&
+                          features & (KVM_CAN_INT3 | KVM_CAN_HW_BREAK);
+    n = snprintf(verdict->text, (size_t)size, "/dev/kvm runs a guest");
+    for (unsigned i = 1, missing = 0; i < TRIALS && n < size; i++)
+        if (!(features & trials[i].feature))
+            n += snprintf(verdict->text + n, (size_t)(size - n), "%s%s",
+                          missing++ ? ", " : " but has no working ", trials[i].name);
+}

@@ -1,0 +1,181 @@
+/* A vCPU and its thread: in and out of the guest, asking the server before each entry. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/kvm/kvm.h"
+
+int kvm_vcpu_make(struct kvm_machine *machine, unsigned index)
+{
+    struct kvm_vcpu *vcpu = &machine->vcpu[index];
+
+    vcpu->lifted = KVM_NOWHERE;
+    vcpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, index);
+    if (vcpu->fd < 0)
+        return -errno;
+    void *run = mmap(NULL, machine->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+    if (run == MAP_FAILED)
+        return -errno;
+    vcpu->run = run;
+    return kvm_cpuid_set(vcpu);
+}
+
+void kvm_vcpu_unmake(struct kvm_vcpu *vcpu)
+{
+    if (vcpu->run)
+        munmap(vcpu->run, vcpu->machine->run_size);
+    if (vcpu->fd >= 0)
+        close(vcpu->fd);
+}
+
+/*
+ * immediate_exit is set by whoever kicks, and cleared by the thread alone, before it asks the
+ * server: a kick after that ends the next KVM_RUN at once, however late it begins; one that comes
+ * while the guest runs ends it by the signal.
+ */
+void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
+{
+    if (!vcpu->run)
+        return;
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    if (vcpu->started && !pthread_equal(vcpu->thread, pthread_self()))
+        pthread_kill(vcpu->thread, KVM_KICK);
+}
+
+/* --- Out of the guest -------------------------------------------------------------------------- */
+
+static void tell(struct kvm_vcpu *vcpu, const struct ringside_exit *exit)
+{
+    if (vcpu->machine->server)
+        ringside_vcpu_exit(vcpu->machine->server, vcpu->index, exit);
+}
+
+static bool is_debugged(const struct kvm_vcpu *vcpu)
+{
+    return vcpu->machine->server && ringside_attached(vcpu->machine->server);
+}
+
+/* A triple fault: the debugger is told if there is one, else the machine resets as a PC does. */
+static void shut_down(struct kvm_vcpu *vcpu)
+{
+    vcpu->failed = true;
+    if (is_debugged(vcpu))
+        tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_SHUTDOWN});
+    else
+        kvm_end(vcpu->machine, VM_RESET, 0);
+}
+
+/* The kernel cannot go on with this vCPU.  A debugger may look at it, and try again. */
+static void fail(struct kvm_vcpu *vcpu, int error)
+{
+    struct kvm_machine *machine = vcpu->machine;
+    char *text = kvm_report(vcpu, error);
+
+    pthread_mutex_lock(&machine->devices);
+    free(machine->trouble);
+    machine->trouble = text;
+    pthread_mutex_unlock(&machine->devices);
+    if (is_debugged(vcpu)) {
+        kvm_tell_tool(machine);
+        tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_ERROR});
+    } else {
+        vcpu->failed = true;
+        kvm_end(machine, KVM_FAILED, 0);
+    }
+}
+
+static void debug_exit(struct kvm_vcpu *vcpu)
+{
+    struct ringside_exit exit = {.reason = RINGSIDE_EXIT_OTHER};
+
+    if (kvm_debug_exit(vcpu, &exit))
+        tell(vcpu, &exit);
+}
+
+static void enter_guest(struct kvm_vcpu *vcpu)
+{
+    int result = ioctl(vcpu->fd, KVM_RUN, 0);
+
+    vcpu->unfinished = false;
+    if (result < 0) {
+        if (errno == EINTR || errno == EAGAIN)
+            tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_OTHER});
+        else
+            fail(vcpu, errno);
+        return;
+    }
+    switch (vcpu->run->exit_reason) {
+    case KVM_EXIT_IO:
+        kvm_port_access(vcpu);
+        vcpu->unfinished = true;
+        break;
+    case KVM_EXIT_MMIO:
+        kvm_mmio_access(vcpu);
+        vcpu->unfinished = true;
+        break;
+    case KVM_EXIT_DEBUG: debug_exit(vcpu); break;
+    case KVM_EXIT_SHUTDOWN: shut_down(vcpu); break;
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN: break;
+    default: fail(vcpu, 0); break;
+    }
+}
+
+/* --- Into the guest ---------------------------------------------------------------------------- */
+
+/* Until the server lets it go on, or the machine ends. */
+static void park(struct kvm_vcpu *vcpu)
+{
+    struct kvm_machine *machine = vcpu->machine;
+
+    pthread_mutex_lock(&machine->server_lock);
+    while (!vcpu->woken && !kvm_leaving(machine))
+        pthread_cond_wait(&vcpu->wakes, &machine->server_lock);
+    vcpu->woken = false;
+    pthread_mutex_unlock(&machine->server_lock);
+}
+
+static bool may_enter(struct kvm_vcpu *vcpu)
+{
+    const struct kvm_machine *machine = vcpu->machine;
+
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    if (kvm_leaving(machine))
+        return false;
+    if (machine->server) {
+        switch (ringside_vcpu_enter(machine->server, vcpu->index)) {
+        case RINGSIDE_RUN: break;
+        case RINGSIDE_PARK: park(vcpu); return false;
+        case RINGSIDE_AGAIN: return false;
+        }
+    }
+    if (vcpu->failed) {
+        if (!is_debugged(vcpu)) {
+            kvm_end(vcpu->machine, VM_RESET, 0);
+            park(vcpu);
+        } else {
+            shut_down(vcpu);
+        }
+        return false;
+    }
+    if (kvm_debug_apply(vcpu))
+        return true;
+    fail(vcpu, errno);
+    return false;
+}
+
+/* An access that was served is completed first: before that, the registers are not those between
+ * two instructions. */
+void *kvm_vcpu_thread(void *ctx)
+{
+    struct kvm_vcpu *vcpu = ctx;
+
+    while (!kvm_leaving(vcpu->machine))
+        if (vcpu->unfinished || may_enter(vcpu))
+            enter_guest(vcpu);
+    return NULL;
+}
