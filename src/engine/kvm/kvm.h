@@ -25,6 +25,7 @@ enum kvm_feature {
     KVM_CAN_INT3 = 1 << 2,       /* an INT3 of the guest's kernel exits */
     KVM_CAN_HW_BREAK = 1 << 3,   /* debug registers stop at code */
     KVM_CAN_HW_WATCH = 1 << 4,   /* and at data */
+    KVM_CAN_RUN_KERNELS = 1 << 5, /* it runs on the processor, not in an emulator with gaps */
 };
 
 enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_PAGE_BUCKETS = 1 << 10 };

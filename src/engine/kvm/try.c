@@ -29,6 +29,13 @@ static const uint8_t plain[] = {0xb0, VALUE, 0x88, 0x04, 0x25, 0x00, DATA >> 8,
 /* int3; out %al,$PORT; hlt */
 static const uint8_t with_int3[] = {0xcc, 0xe6, PORT, 0xf4};
 
+/* lock cmpxchg16b DATA, which compares with zero and writes zero; mov $VALUE,%al; mov %al,DATA;
+ * out %al,$PORT; hlt */
+static const uint8_t with_cmpxchg16b[] = {
+    0x31, 0xc0, 0x31, 0xd2, 0x31, 0xdb, 0x31, 0xc9, 0xf0, 0x48, 0x0f, 0xc7,
+    0x0c, 0x25, 0x00, DATA >> 8, 0x00, 0x00, 0xb0, VALUE, 0x88, 0x04, 0x25, 0x00,
+    DATA >> 8, 0x00, 0x00, 0xe6, PORT, 0xf4};
+
 struct guest {
     int kvm, vm, cpu;
     uint8_t *memory;
@@ -174,6 +181,12 @@ static const struct trial {
     bool (*passed)(const struct guest *guest);
 } trials[] = {
     {0, "a guest", plain, sizeof plain, {0}, wrote_port},
+    {KVM_CAN_RUN_KERNELS,
+     "CMPXCHG16B in the kernel (it emulates that in software)",
+     with_cmpxchg16b,
+     sizeof with_cmpxchg16b,
+     {0},
+     wrote_port},
     {KVM_CAN_SINGLESTEP,
      "single-step",
      plain,
@@ -283,7 +296,7 @@ void kvm_try(struct kvm_verdict *verdict)
     verdict->usable = kvm_find_features(&features, verdict->text, sizeof verdict->text);
     if (!verdict->usable)
         return;
-    verdict->debuggable = features & KVM_CAN_SINGLESTEP &&
+    verdict->debuggable = features & KVM_CAN_RUN_KERNELS && features & KVM_CAN_SINGLESTEP &&
                           features & (KVM_CAN_INT3 | KVM_CAN_HW_BREAK);
     n = snprintf(verdict->text, (size_t)size, "/dev/kvm runs a guest");
     for (unsigned i = 1, missing = 0; i < TRIALS && n < size; i++)
