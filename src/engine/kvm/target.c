@@ -223,8 +223,10 @@ static int read_memory(void *ctx, uint64_t gpa, void *buffer, size_t n)
 
     if (!all_ram(machine, gpa, n))
         return RINGSIDE_EFAULT;
-    for (size_t done = 0, length = 0; done < n; done += length)
-        memcpy(to + done, first_piece(machine, gpa + done, n - done, &length), length);
+    for (size_t done = 0, length = 0; done < n; done += length) {
+        const uint8_t *from = first_piece(machine, gpa + done, n - done, &length);
+        memcpy(to + done, from, length);
+    }
     if (machine->page_count)
         kvm_breakpoints_hide(machine, gpa, to, n);
     return RINGSIDE_OK;
