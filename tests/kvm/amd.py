@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from peer import Debugger
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOST = ROOT / '.cache/kvm-host'  # the kernel of the machine, and its modules
 SECONDS = 240
@@ -60,54 +62,6 @@ class Machine:
     def type(self, text):
         self.qemu.stdin.write(text.encode())
         self.qemu.stdin.flush()
-
-
-class Debugger:
-    """A peer of the remote protocol."""
-
-    def __init__(self, port):
-        self.socket = socket.create_connection(('127.0.0.1', port), 10)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.settimeout(20)
-        self.bytes = b''
-        assert self.ask('QStartNoAckMode') == 'OK'
-        self.socket.sendall(b'+')
-
-    def reply(self):
-        while not (found := re.search(rb'\$([^#]*)#..', self.bytes)):
-            data = self.socket.recv(65536)
-            assert data, 'the server hung up'
-            self.bytes += data
-        self.bytes = self.bytes[found.end():]
-        return found[1].decode(errors='replace')
-
-    def send(self, text):
-        self.socket.sendall(f'${text}#{sum(text.encode()) & 255:02x}'.encode())
-
-    def ask(self, text):
-        self.send(text)
-        return self.reply()
-
-    def number(self, register):  # by its number in the target description
-        text = self.ask(f'p{register:x}')
-        assert re.fullmatch('([0-9a-f]{2})+', text), text
-        return int.from_bytes(bytes.fromhex(text), 'little')
-
-    def rip(self):
-        return self.number(16)
-
-    def step(self, thread=1):
-        stop = self.ask(f'vCont;s:{thread}')
-        assert stop.startswith('T05'), stop
-        return self.rip()
-
-    def interrupt(self):
-        self.socket.sendall(b'\x03')
-        stop = self.reply()
-        assert stop.startswith('T'), stop
-
-    def close(self):
-        self.socket.close()
 
 
 def walk(machine, port, way):
