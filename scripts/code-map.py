@@ -17,6 +17,7 @@ ROOMS = [
     ("src/vm", "The machine around the CPUs"),
     ("src/vm/boot", "Loading kernels"),
     ("src/engine", "What runs vCPUs"),
+    ("src/engine/kvm", "vCPUs on /dev/kvm"),
     ("src/engine/soft", "vCPUs on the software CPU"),
     ("tool", "ringside(1)"),
     ("guests/hello", "A guest of our own"),
@@ -30,6 +31,7 @@ ROOMS = [
     ("tests/transcript", "The remote protocol, byte for byte"),
     ("tests/tool", "The command line"),
     ("tests/stock", "Boots of a stock kernel"),
+    ("tests/kvm", "The KVM engine on hosts that have a KVM"),
     ("tests/soak", "Long runs with a debugger in the same process"),
     ("tests/gdb", "Real gdb sessions: those of scripts/, as tests"),
 ]

@@ -259,7 +259,9 @@ static bool parse_option(int option, int argc, char **argv, struct options *out)
         return true;
     }
     case OPTION_REPORT: out->report = out->soft_only = true; return true;
-    case OPTION_LIMIT: out->soft_only = true; return parse_number("--limit", optarg, 1, UINT64_MAX, &out->limit);
+    case OPTION_LIMIT:
+        out->soft_only = true;
+        return parse_number("--limit", optarg, 1, UINT64_MAX, &out->limit);
     case ':': tool_say("%s: its argument is missing; see --help", argv[optind - 1]); return false;
     default: tool_say("%s: no such option; see --help", argv[optind - 1]); return false;
     }

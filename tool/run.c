@@ -258,9 +258,8 @@ static void run_guest(struct run *run)
     if (serial_choked(&run->serial))
         return;
     uint64_t left = run->options->limit - done;
-    run->state =
-        run->ops->run(run->engine, left < SLICE ? left : SLICE, !run->serial.someone_waits,
-                      &run->idle_ns);
+    run->state = run->ops->run(run->engine, left < SLICE ? left : SLICE, !run->serial.someone_waits,
+                               &run->idle_ns);
     if (run->state == ENGINE_ENDED)
         run->over = true;
     peer_pump(&run->peer);

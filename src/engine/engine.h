@@ -100,7 +100,7 @@ struct engine_ops {
 
     /* The debugger's side: ctx of target and port is the engine. */
     const struct ringside_target *target;
-    const struct ringside_port *port; /* NULL: one thread */
+    const struct ringside_port *port;                          /* NULL: one thread */
     void (*set_server)(void *engine, struct ringside *server); /* before it runs */
 
     /*
@@ -112,7 +112,8 @@ struct engine_ops {
     enum engine_state (*run)(void *engine, uint64_t instructions, bool skip_idle,
                              uint64_t *idle_ns);
     void (*pass_idle)(void *engine, uint64_t ns);
-    int (*event_fd)(void *engine); /* readable: call run and look at the server; -1: there is none */
+    int (*event_fd)(
+        void *engine); /* readable: call run and look at the server; -1: there is none */
     size_t (*serial_room)(void *engine);
     void (*serial_in)(void *engine, const void *bytes, size_t n);
 

@@ -54,7 +54,7 @@ done
 for value in '' 0 65 -1 two; do
     refuse '-c ' run -k "$hello" -c "$value"
 done
-refuse 'not built yet' run -k "$hello" -e kvm
+refuse 'for -e soft' run -k "$hello" -e kvm --limit 1
 refuse 'engines are' run -k "$hello" -e fast
 refuse 'processors are' run -k "$hello" --cpu arm
 refuse 'needs --cpu intel' run -k "$hello" --cpu amd --step monitor-trap

@@ -11,8 +11,7 @@ enum { INT3 = 0xcc, PAGE = 4096 };
 static struct kvm_page **link_of(const struct kvm_machine *machine, uint64_t gpa)
 {
     uint64_t page = gpa & ~(uint64_t)(PAGE - 1);
-    struct kvm_page **link =
-        (struct kvm_page **)&machine->pages[page / PAGE % KVM_PAGE_BUCKETS];
+    struct kvm_page **link = (struct kvm_page **)&machine->pages[page / PAGE % KVM_PAGE_BUCKETS];
 
     while (*link && (*link)->gpa != page)
         link = &(*link)->next;
@@ -106,7 +105,8 @@ void kvm_breakpoints_write(struct kvm_machine *machine, uint64_t gpa, const uint
             memcpy(byte_at(machine, at), bytes + i, piece);
         for (size_t k = 0; page && k < piece; k++) {
             size_t offset = (at + k) % PAGE;
-            *(page->here[offset] ? &page->original[offset] : byte_at(machine, at + k)) = bytes[i + k];
+            *(page->here[offset] ? &page->original[offset] : byte_at(machine, at + k)) =
+                bytes[i + k];
         }
     }
 }

@@ -91,8 +91,7 @@ static void set_topology(struct kvm_cpuid_entry2 *entry, unsigned id, unsigned c
 int kvm_cpuid_set(struct kvm_vcpu *vcpu)
 {
     const struct kvm_machine *machine = vcpu->machine;
-    struct kvm_cpuid2 *cpuid =
-        calloc(1, sizeof *cpuid + ENTRIES * sizeof(struct kvm_cpuid_entry2));
+    struct kvm_cpuid2 *cpuid = calloc(1, sizeof *cpuid + ENTRIES * sizeof(struct kvm_cpuid_entry2));
     int error = 0;
 
     if (!cpuid)

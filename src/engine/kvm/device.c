@@ -1,4 +1,5 @@
-/* The devices around the vCPUs, in real time: the kernel's interrupt controllers, and src/vm's rest.
+/* The devices around the vCPUs, in real time: the kernel's interrupt controllers, and src/vm's
+ * rest.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
@@ -169,7 +170,8 @@ void *kvm_tick_devices(void *ctx)
     return NULL;
 }
 
-/* --- The kernel's interrupt controllers -------------------------------------------------------- */
+/* --- The kernel's interrupt controllers --------------------------------------------------------
+ */
 
 static void route(struct kvm_irq_routing *routing, unsigned gsi, unsigned chip, unsigned pin)
 {

@@ -37,8 +37,7 @@ static size_t offset_of(enum component component, size_t bytes, size_t area)
 
 static int get(struct kvm_vcpu *vcpu, uint8_t *area)
 {
-    unsigned long request =
-        vcpu->machine->xsave_size > XSAVE_MIN ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
+    unsigned long request = vcpu->machine->xsave_size > XSAVE_MIN ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
 
     return ioctl(vcpu->fd, request, area) ? RINGSIDE_EIO : RINGSIDE_OK;
 }

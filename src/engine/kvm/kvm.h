@@ -21,10 +21,10 @@
 /* What debugging needs, found out once by try.c: the kernel's word is not enough. */
 enum kvm_feature {
     KVM_CAN_SINGLESTEP = 1 << 0,
-    KVM_CAN_BLOCKIRQ = 1 << 1,   /* interrupts held while stepping */
-    KVM_CAN_INT3 = 1 << 2,       /* an INT3 of the guest's kernel exits */
-    KVM_CAN_HW_BREAK = 1 << 3,   /* debug registers stop at code */
-    KVM_CAN_HW_WATCH = 1 << 4,   /* and at data */
+    KVM_CAN_BLOCKIRQ = 1 << 1,    /* interrupts held while stepping */
+    KVM_CAN_INT3 = 1 << 2,        /* an INT3 of the guest's kernel exits */
+    KVM_CAN_HW_BREAK = 1 << 3,    /* debug registers stop at code */
+    KVM_CAN_HW_WATCH = 1 << 4,    /* and at data */
     KVM_CAN_RUN_KERNELS = 1 << 5, /* it runs on the processor, not in an emulator with gaps */
 };
 

@@ -1,4 +1,5 @@
-/* A vCPU's registers, between struct ringside_regs and the many ioctls that the kernel has for them.
+/* A vCPU's registers, between struct ringside_regs and the many ioctls that the kernel has for
+ * them.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
@@ -80,8 +81,8 @@ static struct ringside_table table_from(const struct kvm_dtable *in)
 static void sregs_from(const struct kvm_sregs *in, struct ringside_regs *out)
 {
     for (unsigned i = 0; i < 6; i++)
-        out->seg[i] =
-            segment_from((const struct kvm_segment *)(const void *)((const char *)in + segments[i]));
+        out->seg[i] = segment_from(
+            (const struct kvm_segment *)(const void *)((const char *)in + segments[i]));
     out->ldtr = segment_from(&in->ldt);
     out->tr = segment_from(&in->tr);
     out->gdtr = table_from(&in->gdt);

@@ -18,7 +18,8 @@ static struct kvm_vcpu *vcpu_of(void *ctx, unsigned index)
     return &((struct kvm_machine *)ctx)->vcpu[index];
 }
 
-/* --- What the kernel is told of debugging ------------------------------------------------------ */
+/* --- What the kernel is told of debugging ------------------------------------------------------
+ */
 
 /* DR7's length field (Intel SDM vol. 3, 17.2.4). */
 static unsigned dr7_length(uint64_t length)
@@ -93,7 +94,8 @@ static bool place_of(const struct kvm_vcpu *vcpu, uint64_t linear, uint64_t *gpa
     return true;
 }
 
-/* --- What KVM_EXIT_DEBUG means ----------------------------------------------------------------- */
+/* --- What KVM_EXIT_DEBUG means -----------------------------------------------------------------
+ */
 
 static bool is_ours(struct kvm_vcpu *vcpu, uint64_t linear)
 {
@@ -163,7 +165,8 @@ bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
     return false;
 }
 
-/* --- Registers --------------------------------------------------------------------------------- */
+/* --- Registers ---------------------------------------------------------------------------------
+ */
 
 static int read_regs(void *ctx, unsigned vcpu, struct ringside_regs *out)
 {
@@ -196,7 +199,8 @@ static int write_msr(void *ctx, unsigned vcpu, uint32_t msr, uint64_t in)
     return kvm_msr_write(vcpu_of(ctx, vcpu), msr, in);
 }
 
-/* --- Memory ------------------------------------------------------------------------------------ */
+/* --- Memory ------------------------------------------------------------------------------------
+ */
 
 /* How much of [gpa, gpa + n) lies in the first page, if that is RAM: the only other memory is that
  * of interrupt controllers, which the kernel keeps to itself. */
@@ -261,7 +265,8 @@ static uint8_t *direct_page(void *ctx, uint64_t gpa, bool *writable)
     return clean ? clean : vm_ram(machine->vm, gpa, PAGE);
 }
 
-/* --- Stepping ---------------------------------------------------------------------------------- */
+/* --- Stepping ----------------------------------------------------------------------------------
+ */
 
 /*
  * The kernel's single step is the trap flag, set by it as well as by the server.  Of the contract
@@ -325,7 +330,8 @@ static void disarm(void *ctx, unsigned index)
     vcpu->lifted = KVM_NOWHERE;
 }
 
-/* --- Breakpoints and watchpoints --------------------------------------------------------------- */
+/* --- Breakpoints and watchpoints ---------------------------------------------------------------
+ */
 
 /* Those that run hear of it at their next entry: let that be now. */
 static void changed(struct kvm_machine *machine)
@@ -413,7 +419,8 @@ static int remove_watch(void *ctx, enum ringside_watch_kind kind, uint64_t linea
     return RINGSIDE_OK;
 }
 
-/* --- The machine, and the port ------------------------------------------------------------------ */
+/* --- The machine, and the port ------------------------------------------------------------------
+ */
 
 static void reset_machine(void *ctx)
 {

@@ -24,17 +24,17 @@ enum { PRESENT_WRITABLE = 3, LARGE = 1 << 7 };
 
 /* mov $VALUE,%al; mov %al,DATA; out %al,$PORT; hlt */
 enum { AFTER_MOV = 2, AFTER_STORE = 9 };
-static const uint8_t plain[] = {0xb0, VALUE, 0x88, 0x04, 0x25, 0x00, DATA >> 8,
-                                0x00, 0x00,  0xe6, PORT, 0xf4};
+static const uint8_t plain[] = {0xb0,      VALUE, 0x88, 0x04, 0x25, 0x00,
+                                DATA >> 8, 0x00,  0x00, 0xe6, PORT, 0xf4};
 /* int3; out %al,$PORT; hlt */
 static const uint8_t with_int3[] = {0xcc, 0xe6, PORT, 0xf4};
 
 /* lock cmpxchg16b DATA, which compares with zero and writes zero; mov $VALUE,%al; mov %al,DATA;
  * out %al,$PORT; hlt */
-static const uint8_t with_cmpxchg16b[] = {
-    0x31, 0xc0, 0x31, 0xd2, 0x31, 0xdb, 0x31, 0xc9, 0xf0, 0x48, 0x0f, 0xc7,
-    0x0c, 0x25, 0x00, DATA >> 8, 0x00, 0x00, 0xb0, VALUE, 0x88, 0x04, 0x25, 0x00,
-    DATA >> 8, 0x00, 0x00, 0xe6, PORT, 0xf4};
+static const uint8_t with_cmpxchg16b[] = {0x31,      0xc0, 0x31, 0xd2,  0x31, 0xdb, 0x31, 0xc9,
+                                          0xf0,      0x48, 0x0f, 0xc7,  0x0c, 0x25, 0x00, DATA >> 8,
+                                          0x00,      0x00, 0xb0, VALUE, 0x88, 0x04, 0x25, 0x00,
+                                          DATA >> 8, 0x00, 0x00, 0xe6,  PORT, 0xf4};
 
 struct guest {
     int kvm, vm, cpu;
@@ -65,20 +65,10 @@ static bool fill(struct guest *guest, const uint8_t *code, size_t n)
 static bool enter_long_mode(struct guest *guest)
 {
     struct kvm_regs regs = {.rip = CODE, .rflags = X86_FLAGS_FIXED, .rsp = SIZE};
-    struct kvm_segment code = {.selector = 8,
-                               .limit = UINT32_MAX,
-                               .type = 0xb,
-                               .present = 1,
-                               .s = 1,
-                               .l = 1,
-                               .g = 1};
-    struct kvm_segment data = {.selector = 16,
-                               .limit = UINT32_MAX,
-                               .type = 0x3,
-                               .present = 1,
-                               .s = 1,
-                               .db = 1,
-                               .g = 1};
+    struct kvm_segment code = {
+        .selector = 8, .limit = UINT32_MAX, .type = 0xb, .present = 1, .s = 1, .l = 1, .g = 1};
+    struct kvm_segment data = {
+        .selector = 16, .limit = UINT32_MAX, .type = 0x3, .present = 1, .s = 1, .db = 1, .g = 1};
     struct kvm_sregs sregs;
 
     if (ioctl(guest->cpu, KVM_GET_SREGS, &sregs))
@@ -113,8 +103,7 @@ static bool make(struct guest *guest, int kvm, const uint8_t *code, size_t n)
         return false;
     ioctl(guest->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity);
     ioctl(guest->vm, KVM_SET_TSS_ADDR, 0xfffbd000);
-    void *memory =
-        mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     guest->memory = memory == MAP_FAILED ? NULL : memory;
     guest->cpu = ioctl(guest->vm, KVM_CREATE_VCPU, 0);
     guest->run_size = (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
@@ -125,7 +114,8 @@ static bool make(struct guest *guest, int kvm, const uint8_t *code, size_t n)
     return guest->run && fill(guest, code, n) && enter_long_mode(guest);
 }
 
-/* --- The features ------------------------------------------------------------------------------ */
+/* --- The features ------------------------------------------------------------------------------
+ */
 
 static bool rip_is(const struct guest *guest, uint64_t rip)
 {
@@ -235,12 +225,18 @@ static bool has_capabilities(int kvm, char *why, size_t size)
         int number;
         const char *name;
     } needed[] = {
-        {KVM_CAP_USER_MEMORY, "USER_MEMORY"}, {KVM_CAP_IRQCHIP, "IRQCHIP"},
-        {KVM_CAP_PIT2, "PIT2"},               {KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING"},
-        {KVM_CAP_MP_STATE, "MP_STATE"},       {KVM_CAP_VCPU_EVENTS, "VCPU_EVENTS"},
-        {KVM_CAP_DEBUGREGS, "DEBUGREGS"},     {KVM_CAP_XSAVE, "XSAVE"},
-        {KVM_CAP_XCRS, "XCRS"},               {KVM_CAP_SET_GUEST_DEBUG, "SET_GUEST_DEBUG"},
-        {KVM_CAP_EXT_CPUID, "EXT_CPUID"},     {KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
+        {KVM_CAP_USER_MEMORY, "USER_MEMORY"},
+        {KVM_CAP_IRQCHIP, "IRQCHIP"},
+        {KVM_CAP_PIT2, "PIT2"},
+        {KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING"},
+        {KVM_CAP_MP_STATE, "MP_STATE"},
+        {KVM_CAP_VCPU_EVENTS, "VCPU_EVENTS"},
+        {KVM_CAP_DEBUGREGS, "DEBUGREGS"},
+        {KVM_CAP_XSAVE, "XSAVE"},
+        {KVM_CAP_XCRS, "XCRS"},
+        {KVM_CAP_SET_GUEST_DEBUG, "SET_GUEST_DEBUG"},
+        {KVM_CAP_EXT_CPUID, "EXT_CPUID"},
+        {KVM_CAP_IMMEDIATE_EXIT, "IMMEDIATE_EXIT"},
         {KVM_CAP_EXCEPTION_PAYLOAD, "EXCEPTION_PAYLOAD"},
     };
 
