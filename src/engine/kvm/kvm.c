@@ -169,16 +169,18 @@ static int start_threads(struct kvm_machine *machine)
     int error = kvm_regs_write(&machine->vcpu[0], &machine->entry) ? EINVAL : 0;
 
     sigaction(KVM_KICK, &action, NULL);
-    machine->running = true;
     if (!error)
         error = pthread_create(&machine->ticker, NULL, kvm_tick_devices, machine);
     if (error)
         return error;
+    machine->running = true;
+    pthread_mutex_lock(&machine->server_lock); /* nobody kicks what is half there */
     for (unsigned i = 0; i < machine->config.vm.cpus && !error; i++) {
         struct kvm_vcpu *vcpu = &machine->vcpu[i];
         error = pthread_create(&vcpu->thread, NULL, kvm_vcpu_thread, vcpu);
         vcpu->started = !error;
     }
+    pthread_mutex_unlock(&machine->server_lock);
     return error;
 }
 
@@ -291,7 +293,7 @@ static enum engine_state run(void *engine, uint64_t instructions, bool skip_idle
     ssize_t unused = read(machine->event, &count, sizeof count);
 
     (void)instructions, (void)skip_idle, (void)unused;
-    if (!machine->running && start_threads(machine)) {
+    if (!machine->running && !machine->ended && start_threads(machine)) {
         machine->config.declined(machine->config.ctx, "the vCPUs cannot be started");
         kvm_end(machine, KVM_FAILED, 0);
     }
