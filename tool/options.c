@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +20,7 @@ const char options_help[] =
     "  -a CMDLINE       the kernel's command line\n"
     "  -m MIB           memory (512)\n"
     "  -c CPUS          number of virtual processors, 1 to 64 (1)\n"
-    "  -e ENGINE        auto, soft or kvm (auto: kvm where it works)\n"
+    "  -e ENGINE        auto, soft or kvm (auto: soft; kvm is young, see docs/kvm.md)\n"
     "  --cpu VENDOR     intel or amd: the processor that the guest sees (intel); amd-no-shadow:\n"
     "                   amd on a host whose interrupt shadow does not step\n"
     "  --step WAY       how the debugger steps: auto, emulate, monitor-trap (intel),\n"
@@ -87,30 +86,24 @@ static bool parse_engine(const char *text, struct options *out)
     return false;
 }
 
-/* The KVM engine where it can be had and does what was asked for, else the soft one. */
+/* "auto" is the soft engine as long as parts of the KVM engine were never tried (docs/kvm.md). */
 static bool choose_engine(struct options *out)
 {
     struct kvm_verdict verdict;
 
+    if (out->engine == NULL)
+        out->engine = &soft_engine;
     if (out->engine == &soft_engine)
         return true;
     if (out->soft_only) {
-        if (out->engine_named)
-            tool_say("-e kvm: --cpu, --step monitor-trap, --step interrupt-shadow, --report and "
-                     "--limit are for -e soft");
-        snprintf(out->engine_reason, sizeof out->engine_reason, "an option asks for it");
-        out->engine = &soft_engine;
-        return !out->engine_named;
-    }
-    kvm_try(&verdict);
-    if (!verdict.usable && out->engine_named) {
-        tool_say("-e kvm: %s; use -e soft", verdict.text);
+        tool_say("-e kvm: --cpu, --step monitor-trap, --step interrupt-shadow, --report and "
+                 "--limit are for -e soft");
         return false;
     }
-    snprintf(out->engine_reason, sizeof out->engine_reason, "%s", verdict.text);
-    if (out->engine == NULL)
-        out->engine = verdict.usable && verdict.debuggable ? &kvm_engine : &soft_engine;
-    return true;
+    kvm_try(&verdict);
+    if (!verdict.usable)
+        tool_say("-e kvm: %s; use -e soft", verdict.text);
+    return verdict.usable;
 }
 
 static bool parse_vendor(const char *text, struct options *out)

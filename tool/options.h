@@ -18,9 +18,8 @@ struct options {
     unsigned cpus;
     enum soft_vendor vendor;
     const struct engine_ops *engine;
-    bool engine_named;       /* not left to "auto" */
-    char engine_reason[300]; /* why "auto" took this one */
-    bool soft_only;          /* an option was given that only the soft engine has */
+    bool engine_named; /* not left to "auto" */
+    bool soft_only;    /* an option was given that only the soft engine has */
     bool no_shadow_step;
     unsigned step_ways; /* enum ringside_step_way; 0: all */
     bool debug;         /* -G was given */

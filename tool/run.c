@@ -183,7 +183,7 @@ static int serve_debugger(struct run *run)
 static void announce(const struct run *run)
 {
     if (!run->options->engine_named)
-        tool_say("engine: %s (-e auto: %s)", run->ops->name, run->options->engine_reason);
+        tool_say("engine: %s (-e auto)", run->ops->name);
     if (run->options->debug)
         tool_say("%s: target remote %s",
                  run->options->hold ? "held until a debugger continues it"
