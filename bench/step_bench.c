@@ -1,8 +1,10 @@
-/* How fast steps are by emulation, on engines that offer more or less of themselves. */
+/* How fast steps are by emulation, on engines that offer more or less, and what a debugger costs.
+ */
 /*
  * usage: step_bench [MILLIONS]
  * Instructions a second in a range step that is left after so many, and single steps a second with
- * the protocol but without a connection.
+ * the protocol but without a connection; then instructions a second of a guest that runs while
+ * breakpoints and watchpoints are set elsewhere.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
@@ -112,6 +114,45 @@ static void measure(const char *what, const struct ringside_target *target, uint
            measure_single(target));
 }
 
+/* A guest that runs while the debugger has count of these set in pages that it does not touch. */
+static double measure_run(const char *format, unsigned count, uint64_t instructions)
+{
+    enum { ELSEWHERE = 0x100000 };
+    static struct session s;
+    char packet[64];
+    double time;
+
+    start(&s, step_memory, instructions / PER_TURN);
+    session_attach(&s, soft_target(), 0);
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(packet, sizeof packet, format, ELSEWHERE + 8 * i);
+        session_expect(&s, packet, "OK");
+    }
+    snprintf(packet, sizeof packet, "Z0,%llx,1", (unsigned long long)address_of(step_memory_end));
+    session_expect(&s, packet, "OK");
+    time = seconds();
+    session_expect(&s, "vCont;c", "T05");
+    time = seconds() - time;
+    session_detach(&s);
+    session_free(&s);
+    return (double)instructions / time;
+}
+
+/* Both in turn, several times, as machines drift; the best of each. */
+static void compare_runs(const char *what, const char *format, unsigned few, unsigned many,
+                         uint64_t instructions)
+{
+    double best[2] = {0, 0};
+
+    for (unsigned round = 0; round < 5; round++)
+        for (unsigned i = 0; i < 2; i++) {
+            double speed = measure_run(format, i ? many : few, instructions);
+            best[i] = speed > best[i] ? speed : best[i];
+        }
+    printf("%-24s %7u: %6.1f M/s %7u: %6.1f M/s  ratio %.2f\n", what, few, best[0] / 1e6, many,
+           best[1] / 1e6, best[0] / best[1]);
+}
+
 int main(int argc, char **argv)
 {
     const uint64_t millions = argc == 2 ? strtoul(argv[1], NULL, 10) : 20;
@@ -141,5 +182,8 @@ int main(int argc, char **argv)
         .kick = target.kick,
     };
     measure("registers and memory only", &target, millions * 1000000);
+    printf("\nA guest that runs, with so many set elsewhere:\n");
+    compare_runs("breakpoints", "Z0,%x,1", 10, 100000, millions * 1000000);
+    compare_runs("watchpoints", "Z2,%x,8", 0, 10000, millions * 1000000);
     return 0;
 }
