@@ -125,9 +125,9 @@ struct engine_ops {
 
 extern const struct engine_ops soft_engine, kvm_engine;
 
-/* Can /dev/kvm run a guest here, and debug it as "auto" expects?  text says what it lacks. */
+/* Can /dev/kvm run a guest here?  text says what it lacks. */
 struct kvm_verdict {
-    bool usable, debuggable;
+    bool usable;
     char text[256];
 };
 void kvm_try(struct kvm_verdict *verdict);

@@ -292,8 +292,6 @@ void kvm_try(struct kvm_verdict *verdict)
     verdict->usable = kvm_find_features(&features, verdict->text, sizeof verdict->text);
     if (!verdict->usable)
         return;
-    verdict->debuggable = features & KVM_CAN_RUN_KERNELS && features & KVM_CAN_SINGLESTEP &&
-                          features & (KVM_CAN_INT3 | KVM_CAN_HW_BREAK);
     n = snprintf(verdict->text, (size_t)size, "/dev/kvm runs a guest");
     for (unsigned i = 1, missing = 0; i < TRIALS && n < size; i++)
         if (!(features & trials[i].feature))
