@@ -111,12 +111,6 @@ void vm_free(struct vm *vm)
     free(vm);
 }
 
-void vm_reset(struct vm *vm)
-{
-    reset_devices(vm);
-    announce(vm);
-}
-
 /* --- Accesses -------------------------------------------------------------------------------- */
 
 unsigned vm_cpus(const struct vm *vm)

@@ -76,7 +76,6 @@ struct vm_config {
 /* errors: 0, or a negative errno value */
 struct vm *vm_new(const struct vm_config *config, const struct vm_host *host, int *error);
 void vm_free(struct vm *vm);
-void vm_reset(struct vm *vm); /* devices only; memory is the loader's */
 
 /* Memory.  Host address of RAM or ROM at gpa with at least n bytes following, or NULL. */
 uint8_t *vm_ram(struct vm *vm, uint64_t gpa, size_t n);
