@@ -170,8 +170,7 @@ void *kvm_tick_devices(void *ctx)
     return NULL;
 }
 
-/* --- The kernel's interrupt controllers --------------------------------------------------------
- */
+/* --- The kernel's interrupt controllers ------------------------------------------------------- */
 
 static void route(struct kvm_irq_routing *routing, unsigned gsi, unsigned chip, unsigned pin)
 {

@@ -153,9 +153,24 @@ void kvm_breakpoints_write(struct kvm_machine *machine, uint64_t gpa, const uint
 uint8_t *kvm_clean_page(struct kvm_machine *machine, uint64_t gpa);
 void kvm_breakpoints_free(struct kvm_machine *machine);
 
+/* memory.c: callbacks of the target; ctx is the machine */
+int kvm_memory_read(void *ctx, uint64_t gpa, void *buffer, size_t n);
+int kvm_memory_write(void *ctx, uint64_t gpa, const void *buffer, size_t n);
+bool kvm_memory_is(void *ctx, uint64_t gpa);
+uint8_t *kvm_memory_page(void *ctx, uint64_t gpa, bool *writable);
+
+/* watch.c: likewise */
+int kvm_watch_insert(void *ctx, enum ringside_watch_kind kind, uint64_t linear, uint64_t length);
+int kvm_watch_remove(void *ctx, enum ringside_watch_kind kind, uint64_t linear, uint64_t length);
+
 /* target.c */
 extern const struct ringside_target kvm_target;
 extern const struct ringside_port kvm_port;
+
+/* guest_debug.c; false: the linear address is not mapped */
+bool kvm_place_of(const struct kvm_vcpu *vcpu, uint64_t linear, uint64_t *gpa);
+void kvm_debug_changed(struct kvm_machine *machine); /* the vCPUs shall apply it soon */
+void kvm_end_single_step(struct kvm_vcpu *vcpu);
 /* Brings the kernel's idea of debugging up to date; before an entry.  false: it refused. */
 bool kvm_debug_apply(struct kvm_vcpu *vcpu);
 /* What KVM_EXIT_DEBUG means; false: it was the guest's own, and the guest has it again. */

@@ -114,8 +114,7 @@ static bool make(struct guest *guest, int kvm, const uint8_t *code, size_t n)
     return guest->run && fill(guest, code, n) && enter_long_mode(guest);
 }
 
-/* --- The features ------------------------------------------------------------------------------
- */
+/* --- The features ----------------------------------------------------------------------------- */
 
 static bool rip_is(const struct guest *guest, uint64_t rip)
 {

@@ -46,8 +46,7 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
         pthread_kill(vcpu->thread, KVM_KICK);
 }
 
-/* --- Out of the guest --------------------------------------------------------------------------
- */
+/* --- Out of the guest ------------------------------------------------------------------------- */
 
 static void tell(struct kvm_vcpu *vcpu, const struct ringside_exit *exit)
 {
@@ -126,8 +125,7 @@ static void enter_guest(struct kvm_vcpu *vcpu)
     }
 }
 
-/* --- Into the guest ----------------------------------------------------------------------------
- */
+/* --- Into the guest --------------------------------------------------------------------------- */
 
 /* Until the server lets it go on, or the machine ends. */
 static void park(struct kvm_vcpu *vcpu)
