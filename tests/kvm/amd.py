@@ -4,64 +4,17 @@
 usage: amd.py RINGSIDE-STATIC HELLO
 """
 # SPDX-License-Identifier: BSD-2-Clause
-import os
 import re
-import select
-import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from amd_machine import HOST, ROOT, Machine, make_initrd, need_host
 from peer import Debugger
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-HOST = ROOT / '.cache/kvm-host'  # the kernel of the machine, and its modules
-SECONDS = 240
 STEPS = 400
-
-
-def skip(why):
-    print(why)
-    sys.exit(77)
-
-
-class Machine:
-    """QEMU with the host kernel; its console as lines that are waited for."""
-
-    def __init__(self, initrd, port):
-        self.text = ''
-        self.deadline = time.monotonic() + SECONDS
-        self.qemu = subprocess.Popen(
-            ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-m', '512', '-nodefaults',
-             '-no-reboot', '-display', 'none', '-serial', 'stdio',
-             '-nic', f'user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:1234',
-             '-kernel', HOST / 'vmlinuz', '-initrd', initrd,
-             '-append', 'console=ttyS0 quiet panic=-1'],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-    def read(self, seconds):
-        if select.select([self.qemu.stdout], [], [], seconds)[0]:
-            data = os.read(self.qemu.stdout.fileno(), 65536)
-            if not data:
-                raise AssertionError('the machine is gone')
-            self.text += data.decode(errors='replace').replace('\r', '')
-
-    def expect(self, pattern, what):
-        """Everything up to the first match is consumed; returns it."""
-        while not (found := re.search(pattern, self.text)):
-            if time.monotonic() > self.deadline:
-                raise AssertionError(f'{what}: never printed {pattern!r}')
-            self.read(0.2)
-        before, self.text = self.text[:found.end()], self.text[found.end():]
-        print('ok:', what, flush=True)
-        return before
-
-    def type(self, text):
-        self.qemu.stdin.write(text.encode())
-        self.qemu.stdin.flush()
 
 
 def walk(machine, port, way):
@@ -115,40 +68,17 @@ def check(machine, port):
     machine.expect('host: done', 'all of it')
 
 
-def make_initrd(root, out, ringside, hello):
-    (root / 'bin').mkdir()
-    for folder in ('proc', 'sys', 'dev', 'modules'):
-        (root / folder).mkdir()
-    shutil.copy(shutil.which('busybox'), root / 'bin/busybox')
-    shutil.copy(ringside, root / 'bin/ringside')
-    subprocess.run(['strip', root / 'bin/ringside'], check=True)
-    shutil.copy(ROOT / 'tests/kvm/init', root / 'init')
-    shutil.copy(hello, root / 'hello')
-    shutil.copy(ROOT / '.cache/initrd', root / 'initrd')
-    shutil.copy(HOST / 'vmlinuz', root / 'vmlinuz')
-    for module in HOST.glob('*.ko'):
-        shutil.copy(module, root / 'modules')
-    (root / 'init').chmod(0o755)
-    with open(out, 'wb') as file:
-        names = subprocess.run(['find', '.'], cwd=root, check=True, capture_output=True).stdout
-        subprocess.run(['cpio', '--quiet', '-o', '-H', 'newc', '-R', '0:0'], cwd=root, input=names,
-                       stdout=file, check=True)
-
-
 def main():
     ringside, hello = (Path(name).resolve() for name in sys.argv[1:])
-    for program in ('qemu-system-x86_64', 'busybox', 'cpio', 'strip'):
-        if not shutil.which(program):
-            skip(f'{program} is not installed')
-    if not (HOST / 'vmlinuz').exists() or not (ROOT / '.cache/initrd').exists():
-        skip('no stock kernel with its modules in .cache/: scripts/stock-kernel.sh says why')
+    need_host()
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     with tempfile.TemporaryDirectory() as folder:
         root, initrd = Path(folder) / 'root', Path(folder) / 'initrd'
         root.mkdir()
-        make_initrd(root, initrd, ringside, hello)
+        make_initrd(root, initrd, ROOT / 'tests/kvm/init', {'ringside': ringside},
+                    {'hello': hello, 'initrd': ROOT / '.cache/initrd', 'vmlinuz': HOST / 'vmlinuz'})
         machine = Machine(initrd, port)
         try:
             check(machine, port)
