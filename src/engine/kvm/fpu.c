@@ -130,12 +130,19 @@ static void pack(const struct ringside_fpu *in, uint8_t *area, size_t size)
 int kvm_fpu_read(struct kvm_vcpu *vcpu, struct ringside_fpu *out)
 {
     size_t size = vcpu->machine->xsave_size;
-    uint8_t *area = calloc(1, size);
-    int error = area ? get(vcpu, area) : RINGSIDE_EIO;
+    uint8_t *area;
+    int error = RINGSIDE_OK;
 
+    if (!vcpu->fpu_known) {
+        area = calloc(1, size);
+        error = area ? get(vcpu, area) : RINGSIDE_EIO;
+        if (!error)
+            unpack(area, size, &vcpu->fpu);
+        vcpu->fpu_known = !error;
+        free(area);
+    }
     if (!error)
-        unpack(area, size, out);
-    free(area);
+        *out = vcpu->fpu;
     return error;
 }
 
@@ -145,6 +152,7 @@ int kvm_fpu_write(struct kvm_vcpu *vcpu, const struct ringside_fpu *in)
     uint8_t *area = calloc(1, size);
     int error = area ? get(vcpu, area) : RINGSIDE_EIO;
 
+    vcpu->fpu_known = false; /* the processor may normalise what it is given */
     if (!error) {
         pack(in, area, size);
         if (ioctl(vcpu->fd, KVM_SET_XSAVE, area))

@@ -40,6 +40,7 @@ static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
         debug.control |= KVM_GUESTDBG_BLOCKIRQ;
     if (debug.control)
         debug.control |= KVM_GUESTDBG_ENABLE;
+    kvm_state_forget(vcpu); /* RFLAGS.TF */
     if (ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug))
         return false;
     vcpu->debug = debug.control;

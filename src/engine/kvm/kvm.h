@@ -31,6 +31,21 @@ enum kvm_feature {
 enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_PAGE_BUCKETS = 1 << 10 };
 #define KVM_KICK SIGRTMIN /* wakes a thread out of KVM_RUN; nothing is done in its handler */
 
+/* All that the kernel says about a vCPU, but for its x87 and vector registers. */
+enum { KVM_MSRS_MAX = 32 };
+struct kvm_state {
+    struct kvm_mp_state mp;
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    struct kvm_debugregs debug;
+    struct kvm_xcrs xcrs;
+    struct kvm_vcpu_events events;
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entry[KVM_MSRS_MAX];
+    } msrs;
+};
+
 struct kvm_vcpu {
     struct kvm_machine *machine;
     unsigned index;
@@ -49,6 +64,11 @@ struct kvm_vcpu {
     uint32_t debug;   /* KVM_GUESTDBG_* as the kernel has them */
     unsigned watches; /* machine->watches_changed as the kernel has them */
     uint64_t lifted;  /* gpa of the breakpoint that is out of memory for a step; KVM_NOWHERE */
+
+    /* What was read of it, until kvm_state_forget(). */
+    bool state_known, fpu_known;
+    struct kvm_state state;
+    struct ringside_fpu fpu;
 };
 #define KVM_NOWHERE UINT64_MAX
 
@@ -99,7 +119,7 @@ struct kvm_machine {
     } watch[KVM_HW_SLOTS];
     unsigned watches_changed; /* counts changes of watch[] and of whether there are pages */
 
-    uint32_t msrs[32]; /* those of struct ringside_regs that this host has */
+    uint32_t msrs[KVM_MSRS_MAX]; /* those of struct ringside_regs that this host has */
     unsigned msr_count;
     size_t xsave_size;
 };
@@ -128,6 +148,15 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu);
 /* cpuid.c: what the guest's CPUID says */
 int kvm_cpuid_set(struct kvm_vcpu *vcpu);
 bool kvm_host_is_amd(void);
+
+/*
+ * state.c: read once, and kept until the kernel may have changed it: who enters the guest, or sets
+ * a part of a vCPU by an ioctl of its own, says so.
+ */
+const struct kvm_state *kvm_state_read(struct kvm_vcpu *vcpu); /* NULL: the kernel refused */
+/* Writes what differs; 0 or an enum ringside_error. */
+int kvm_state_write(struct kvm_vcpu *vcpu, const struct kvm_state *state);
+void kvm_state_forget(struct kvm_vcpu *vcpu);
 
 /* regs.c, fpu.c; 0 or an enum ringside_error.  Writing touches only what differs. */
 void kvm_find_msrs(struct kvm_machine *machine);

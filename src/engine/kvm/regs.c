@@ -1,6 +1,4 @@
-/* A vCPU's registers, between struct ringside_regs and the many ioctls that the kernel has for
- * them.
- */
+/* A vCPU's registers: between struct ringside_regs and the kernel's structures. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <stddef.h>
@@ -9,20 +7,6 @@
 
 #include "engine/kvm/kvm.h"
 #include "x86/regs.h"
-
-/* All that the kernel says about one vCPU. */
-struct state {
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    struct kvm_debugregs debug;
-    struct kvm_xcrs xcrs;
-    struct kvm_vcpu_events events;
-    struct kvm_mp_state mp;
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry[32];
-    } msrs;
-};
 
 /* --- General and segment registers ----------------------------------------------------------- */
 
@@ -134,7 +118,7 @@ static const struct {
     {X86_MSR_XSS, offsetof(struct ringside_regs, xss)},
 };
 enum { MSRS = sizeof msrs / sizeof msrs[0] };
-_Static_assert(MSRS <= 32, "they must fit into struct state");
+_Static_assert(sizeof msrs / sizeof msrs[0] <= KVM_MSRS_MAX, "they must fit into struct kvm_state");
 
 static uint64_t *msr_place(struct ringside_regs *regs, uint32_t msr)
 {
@@ -163,6 +147,7 @@ int kvm_msr_write(struct kvm_vcpu *vcpu, uint32_t msr, uint64_t in)
 {
     struct one_msr one = {.head.nmsrs = 1, .entry = {.index = msr, .data = in}};
 
+    kvm_state_forget(vcpu);
     return ioctl(vcpu->fd, KVM_SET_MSRS, &one) == 1 ? RINGSIDE_OK : RINGSIDE_EINVAL;
 }
 
@@ -251,23 +236,7 @@ static void events_to(const struct ringside_regs *in, bool moved, struct kvm_vcp
 
 /* --- All of it ------------------------------------------------------------------------------- */
 
-static bool read_state(struct kvm_vcpu *vcpu, struct state *state)
-{
-    const struct kvm_machine *machine = vcpu->machine;
-    int fd = vcpu->fd;
-
-    memset(state, 0, sizeof *state);
-    state->msrs.head.nmsrs = machine->msr_count;
-    for (unsigned i = 0; i < machine->msr_count; i++)
-        state->msrs.entry[i].index = machine->msrs[i];
-    return !ioctl(fd, KVM_GET_MP_STATE, &state->mp) && !ioctl(fd, KVM_GET_REGS, &state->regs) &&
-           !ioctl(fd, KVM_GET_SREGS, &state->sregs) &&
-           !ioctl(fd, KVM_GET_DEBUGREGS, &state->debug) && !ioctl(fd, KVM_GET_XCRS, &state->xcrs) &&
-           !ioctl(fd, KVM_GET_VCPU_EVENTS, &state->events) &&
-           ioctl(fd, KVM_GET_MSRS, &state->msrs) == (int)machine->msr_count;
-}
-
-static void from_state(const struct state *state, struct ringside_regs *out)
+static void from_state(const struct kvm_state *state, struct ringside_regs *out)
 {
     *out = (struct ringside_regs){
         .rip = state->regs.rip,
@@ -289,7 +258,7 @@ static void from_state(const struct state *state, struct ringside_regs *out)
         *msr_place(out, state->msrs.entry[i].index) = state->msrs.entry[i].data;
 }
 
-static void to_state(const struct ringside_regs *in, struct state *state)
+static void to_state(const struct ringside_regs *in, struct kvm_state *state)
 {
     struct ringside_regs regs = *in;
     bool moved = in->rip != state->regs.rip;
@@ -312,51 +281,28 @@ static void to_state(const struct ringside_regs *in, struct state *state)
         state->msrs.entry[i].data = *msr_place(&regs, state->msrs.entry[i].index);
 }
 
-static bool write_msrs(struct kvm_vcpu *vcpu, const struct state *old, const struct state *new)
-{
-    for (unsigned i = 0; i < new->msrs.head.nmsrs; i++)
-        if (old->msrs.entry[i].data != new->msrs.entry[i].data &&
-            kvm_msr_write(vcpu, new->msrs.entry[i].index, new->msrs.entry[i].data))
-            return false;
-    return true;
-}
-
 int kvm_regs_read(struct kvm_vcpu *vcpu, struct ringside_regs *out)
 {
-    struct state state;
+    const struct kvm_state *state = kvm_state_read(vcpu);
 
-    if (!read_state(vcpu, &state))
+    if (!state)
         return RINGSIDE_EIO;
-    from_state(&state, out);
+    from_state(state, out);
     return RINGSIDE_OK;
 }
 
-#define DIFFERS(member) (memcmp(&old.member, &new.member, sizeof old.member) != 0)
-
-/* Events after the registers: with those the kernel forgets an exception that is on its way. */
 int kvm_regs_write(struct kvm_vcpu *vcpu, const struct ringside_regs *in)
 {
-    int fd = vcpu->fd;
-    struct state old, new;
+    const struct kvm_state *old = kvm_state_read(vcpu);
+    struct kvm_state new;
 
     if (in->cr8 > 15)
         return RINGSIDE_EINVAL;
-    if (!read_state(vcpu, &old))
+    if (!old)
         return RINGSIDE_EIO;
-    new = old;
+    new = *old;
     to_state(in, &new);
-    if ((DIFFERS(sregs) && ioctl(fd, KVM_SET_SREGS, &new.sregs)) ||
-        (DIFFERS(xcrs) && ioctl(fd, KVM_SET_XCRS, &new.xcrs)) ||
-        (DIFFERS(debug) && ioctl(fd, KVM_SET_DEBUGREGS, &new.debug)) ||
-        !write_msrs(vcpu, &old, &new))
-        return RINGSIDE_EINVAL;
-    if (DIFFERS(regs) && ioctl(fd, KVM_SET_REGS, &new.regs))
-        return RINGSIDE_EINVAL;
-    if ((DIFFERS(regs) || DIFFERS(events)) && ioctl(fd, KVM_SET_VCPU_EVENTS, &new.events))
-        return RINGSIDE_EINVAL;
-    if (DIFFERS(mp) && ioctl(fd, KVM_SET_MP_STATE, &new.mp))
-        return RINGSIDE_EINVAL;
-    return RINGSIDE_OK;
+    return kvm_state_write(vcpu, &new);
 }
 
 int kvm_queue_exception(struct kvm_vcpu *vcpu, uint8_t vector, uint64_t dr6)
@@ -366,5 +312,6 @@ int kvm_queue_exception(struct kvm_vcpu *vcpu, uint8_t vector, uint64_t dr6)
     if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events))
         return RINGSIDE_EIO;
     set_exception(&events, vector, dr6);
+    kvm_state_forget(vcpu);
     return ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events) ? RINGSIDE_EIO : RINGSIDE_OK;
 }

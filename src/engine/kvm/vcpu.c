@@ -98,6 +98,7 @@ static void debug_exit(struct kvm_vcpu *vcpu)
 
 static void enter_guest(struct kvm_vcpu *vcpu)
 {
+    kvm_state_forget(vcpu);
     int result = ioctl(vcpu->fd, KVM_RUN, 0);
 
     vcpu->unfinished = false;
