@@ -370,43 +370,82 @@ static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct r
     return step_begin(&debug->step, &v->step, vcpu, &request, exit);
 }
 
-enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
+/* The breakpoint that it has come to could not be judged: can it now?  True: not yet. */
+static bool is_unsaid(struct debug *debug, unsigned vcpu)
 {
     struct debug_vcpu *v = &debug->vcpus[vcpu];
-    enum step_outcome outcome = STEP_ENTER;
-    struct ringside_exit exit;
 
-    if (v->unsaid && v->action != DEBUG_STAY) {
-        v->unsaid = false;
-        breakpoint_hit(debug, vcpu);
-        if (v->unsaid)
-            return RINGSIDE_AGAIN;
-    }
-    if (v->action == DEBUG_STAY)
-        return park(debug, vcpu);
-    if (debug->lone && debug->lone != vcpu + 1) {
-        v->parked = true;
-        debug->port->wake(debug->ctx, debug->lone - 1);
-        return RINGSIDE_PARK;
-    }
-    if (v->step.way && v->action == DEBUG_RUN && !v->leaving)
-        disarm(debug, vcpu); /* the debugger left in the middle of a step */
-    if (!v->step.way && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu))))
-        outcome = begin_step(debug, vcpu, &exit);
-    else if (v->action == DEBUG_RUN && !v->step.way)
-        look(v, false);
-    if (outcome == STEP_ALONE) {
-        begin_lone(debug, vcpu);
-        v->parked = true;
-        return is_alone(debug, vcpu) ? RINGSIDE_AGAIN : RINGSIDE_PARK;
-    }
+    if (!v->unsaid || v->action == DEBUG_STAY)
+        return false;
+    v->unsaid = false;
+    breakpoint_hit(debug, vcpu);
+    return v->unsaid;
+}
+
+/* Out of the way of the vCPU that needs the guest for itself. */
+static enum ringside_verdict make_way(struct debug *debug, unsigned vcpu)
+{
+    debug->vcpus[vcpu].parked = true;
+    debug->port->wake(debug->ctx, debug->lone - 1);
+    return RINGSIDE_PARK;
+}
+
+static enum ringside_verdict await_the_others(struct debug *debug, unsigned vcpu)
+{
+    begin_lone(debug, vcpu);
+    debug->vcpus[vcpu].parked = true;
+    return is_alone(debug, vcpu) ? RINGSIDE_AGAIN : RINGSIDE_PARK;
+}
+
+/* No step is under way, and one is due. */
+static bool must_step(struct debug *debug, unsigned vcpu)
+{
+    const struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    return !v->step.way && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu)));
+}
+
+/* What it was when it stood is over. */
+static void moves(struct debug_vcpu *v)
+{
     if (!v->step.way)
         v->shown = false;
     v->parked = v->fresh = v->passes = v->cached = false;
+}
+
+static enum ringside_verdict step(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+    struct ringside_exit exit;
+    enum step_outcome outcome = begin_step(debug, vcpu, &exit);
+
+    if (outcome == STEP_ALONE)
+        return await_the_others(debug, vcpu);
+    moves(v);
     if (outcome == STEP_ENTER)
         return RINGSIDE_RUN;
     step_over(debug, vcpu, outcome, &exit);
     return v->action == DEBUG_STAY ? park(debug, vcpu) : RINGSIDE_AGAIN;
+}
+
+enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    if (is_unsaid(debug, vcpu))
+        return RINGSIDE_AGAIN;
+    if (v->action == DEBUG_STAY)
+        return park(debug, vcpu);
+    if (debug->lone && debug->lone != vcpu + 1)
+        return make_way(debug, vcpu);
+    if (v->step.way && v->action == DEBUG_RUN && !v->leaving)
+        disarm(debug, vcpu); /* the debugger left in the middle of a step */
+    if (must_step(debug, vcpu))
+        return step(debug, vcpu);
+    if (!v->step.way)
+        look(v, false); /* nothing is left to do */
+    moves(v);
+    return RINGSIDE_RUN;
 }
 
 static bool site_at(void *owner, uint64_t gpa)
