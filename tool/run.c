@@ -46,6 +46,12 @@ static void guest_wrote(void *ctx, uint8_t byte)
     serial_put(&run->serial, byte);
 }
 
+static size_t console_takes(void *ctx)
+{
+    const struct run *run = ctx;
+    return serial_takes(&run->serial);
+}
+
 static void guest_ended(void *ctx, int what, int status)
 {
     struct run *run = ctx;
@@ -136,6 +142,7 @@ static int build_machine(struct run *run)
         .no_shadow_step = options->no_shadow_step,
         .ctx = run,
         .serial_out = guest_wrote,
+        .serial_takes = console_takes,
         .ended = guest_ended,
         .declined = guest_declined,
     };
@@ -255,7 +262,7 @@ static void run_guest(struct run *run)
         run->over = true;
         return;
     }
-    if (serial_choked(&run->serial))
+    if (serial_choked(&run->serial) && run->ops->event_fd(run->engine) < 0)
         return;
     uint64_t left = run->options->limit - done;
     run->state = run->ops->run(run->engine, left < SLICE ? left : SLICE, !run->serial.someone_waits,

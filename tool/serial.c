@@ -64,7 +64,8 @@ static void open_stdio(struct serial *serial)
     if (fstat(STDIN_FILENO, &info) != 0)
         return;
     if (isatty(STDIN_FILENO)) {
-        if (tcgetpgrp(STDIN_FILENO) != getpgrp())
+        pid_t foreground = tcgetpgrp(STDIN_FILENO);
+        if (foreground >= 0 && foreground != getpgrp())
             return; /* started in the background: the terminal is another's */
         terminal_open(serial);
     }
@@ -128,9 +129,18 @@ void serial_put(struct serial *serial, uint8_t byte)
     serial->queue[serial->queued++] = byte;
 }
 
+size_t serial_takes(const struct serial *serial)
+{
+    const size_t most = SERIAL_QUEUE / 2;
+
+    if (serial->out < 0)
+        return most;
+    return serial->queued < most ? most - serial->queued : 0;
+}
+
 bool serial_choked(const struct serial *serial)
 {
-    return serial->out >= 0 && serial->queued >= SERIAL_QUEUE / 2;
+    return serial_takes(serial) == 0;
 }
 
 void serial_poll(const struct serial *serial, size_t room, struct pollfd polls[SERIAL_POLLS])

@@ -38,6 +38,7 @@ void serial_close(struct serial *serial);
 void serial_to_raw(struct serial *serial); /* again, after the program was stopped and continued */
 
 void serial_put(struct serial *serial, uint8_t byte); /* from the guest */
+size_t serial_takes(const struct serial *serial);     /* before it is choked */
 bool serial_choked(const struct serial *serial);
 
 /* What to poll for; room is how many bytes the guest can take. */

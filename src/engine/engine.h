@@ -71,6 +71,9 @@ struct engine_config {
     /* Called on the thread that calls run, whichever engine it is. */
     void *ctx;
     void (*serial_out)(void *ctx, uint8_t byte);
+    /* How many bytes the console takes now: an engine with threads of its own keeps what is more,
+     * and lets the guest wait when that is much. */
+    size_t (*serial_takes)(void *ctx);
     /* enum vm_request: the guest asked for its end */
     void (*ended)(void *ctx, int what, int status);
     /* A vCPU is at what its engine cannot do: text says where and what.  With a debugger attached

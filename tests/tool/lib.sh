@@ -31,6 +31,14 @@ check() { # WHAT COMMAND...: the command must succeed
     fi
 }
 
+need_engine() { # $engine: or the test is skipped
+    "$ringside" run -e "$engine" -k nowhere 2>err
+    grep -q "^ringside: nowhere:" err || {
+        cat err
+        exit 77
+    }
+}
+
 eventually() { # COMMAND...: within ten seconds
     tries=100
     until "$@"; do

@@ -41,16 +41,15 @@ static void host_set_line(void *ctx, unsigned gsi, bool level)
         ioctl(machine->vm_fd, KVM_IRQ_LINE, &line);
 }
 
-/* A guest that writes faster than the console takes it waits here, but not for longer than until
- * somebody wants it out. */
 static void host_serial_out(void *ctx, uint8_t byte)
 {
     struct kvm_machine *machine = ctx;
 
     if (machine->queued == KVM_QUEUE)
         return;
+    if (machine->queued == 0)
+        kvm_tell_tool(machine);
     machine->queue[machine->queued++] = byte;
-    kvm_tell_tool(machine);
 }
 
 static void host_request(void *ctx, int what, int status)
@@ -59,9 +58,9 @@ static void host_request(void *ctx, int what, int status)
 
     if (machine->ended)
         return;
-    machine->ended = true;
     machine->ended_what = what;
     machine->ended_status = status;
+    __atomic_store_n(&machine->ended, true, __ATOMIC_RELEASE);
     kvm_tell_tool(machine);
 }
 
@@ -102,12 +101,19 @@ void kvm_end(struct kvm_machine *machine, int what, int status)
 
 /* --- Accesses that left the guest ------------------------------------------------------------- */
 
+void kvm_leave_console(struct kvm_machine *machine)
+{
+    pthread_mutex_lock(&machine->devices);
+    pthread_cond_broadcast(&machine->drained);
+    pthread_mutex_unlock(&machine->devices);
+}
+
 /* Not while the console is full; a kick comes first, as the byte then fits in what is kept back. */
 static void wait_for_console(struct kvm_vcpu *vcpu)
 {
     struct kvm_machine *machine = vcpu->machine;
 
-    while (machine->queued >= KVM_QUEUE / 2 && !kvm_leaving(machine) &&
+    while (machine->queued >= KVM_QUEUE / 2 &&
            !__atomic_load_n(&vcpu->run->immediate_exit, __ATOMIC_ACQUIRE))
         pthread_cond_wait(&machine->drained, &machine->devices);
 }

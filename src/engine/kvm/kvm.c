@@ -184,7 +184,6 @@ static int start_threads(struct kvm_machine *machine)
     return error;
 }
 
-/* The console may be full and the debugger may hold all: nobody shall wait for either. */
 static void stop_threads(struct kvm_machine *machine)
 {
     if (!machine->running)
@@ -198,7 +197,6 @@ static void stop_threads(struct kvm_machine *machine)
     pthread_mutex_unlock(&machine->server_lock);
     pthread_mutex_lock(&machine->devices);
     pthread_cond_broadcast(&machine->clock);
-    pthread_cond_broadcast(&machine->drained);
     pthread_mutex_unlock(&machine->devices);
     for (unsigned i = 0; i < machine->config.vm.cpus; i++)
         if (machine->vcpu[i].started)
@@ -267,12 +265,14 @@ static void hand_over(struct kvm_machine *machine)
     static uint8_t bytes[KVM_QUEUE]; /* one thread: the tool's */
 
     pthread_mutex_lock(&machine->devices);
-    size_t n = machine->queued;
+    size_t takes = config->serial_takes(config->ctx);
+    size_t n = machine->queued < takes ? machine->queued : takes;
     char *trouble = machine->trouble;
-    bool ended = machine->ended && !machine->told;
     memcpy(bytes, machine->queue, n);
-    machine->queued = 0;
+    machine->queued -= n;
+    memmove(machine->queue, machine->queue + n, machine->queued);
     machine->trouble = NULL;
+    bool ended = machine->ended && !machine->told && machine->queued == 0;
     machine->told |= ended;
     pthread_cond_broadcast(&machine->drained);
     pthread_mutex_unlock(&machine->devices);
@@ -293,7 +293,7 @@ static enum engine_state run(void *engine, uint64_t instructions, bool skip_idle
     ssize_t unused = read(machine->event, &count, sizeof count);
 
     (void)instructions, (void)skip_idle, (void)unused;
-    if (!machine->running && !machine->ended && start_threads(machine)) {
+    if (!machine->running && !machine->told && start_threads(machine)) {
         machine->config.declined(machine->config.ctx, "the vCPUs cannot be started");
         kvm_end(machine, KVM_FAILED, 0);
     }

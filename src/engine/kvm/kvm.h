@@ -57,7 +57,7 @@ struct kvm_vcpu {
     bool woken;           /* with server_lock */
 
     bool unfinished;  /* an access was served; its instruction ends within the next KVM_RUN */
-    bool failed;      /* cannot be entered any more; told already */
+    bool shut_down;   /* by a triple fault: cannot be entered any more; told already */
     unsigned way;     /* enum ringside_step_way, armed; 0: none */
     bool hold;        /* its interrupts are held */
     bool single_step; /* the kernel has KVM_GUESTDBG_SINGLESTEP: then it hides RFLAGS.TF */
@@ -104,7 +104,8 @@ struct kvm_machine {
     size_t queued;
     uint8_t queue[KVM_QUEUE]; /* console output */
     pthread_cond_t drained;
-    bool ended, told;
+    bool ended; /* read without a lock too: no vCPU enters the guest any more */
+    bool told;
     int ended_what, ended_status;
     char *trouble; /* malloc'ed; NULL: none */
     bool leaving;  /* read without a lock too: the threads end */
@@ -133,6 +134,7 @@ int kvm_memory_slots(int vm_fd, struct vm *vm);
 extern const struct vm_host kvm_vm_host; /* but for its ctx */
 int kvm_irqchip(int vm_fd);              /* the kernel's interrupt controllers; before vCPUs */
 void kvm_port_access(struct kvm_vcpu *vcpu);
+void kvm_leave_console(struct kvm_machine *machine); /* those who wait for it look around */
 void kvm_mmio_access(struct kvm_vcpu *vcpu);
 void *kvm_tick_devices(void *machine); /* the ticker thread */
 /* enum vm_request, or KVM_FAILED: the tool has been told why.  Any thread. */

@@ -35,15 +35,21 @@ void kvm_vcpu_unmake(struct kvm_vcpu *vcpu)
 /*
  * immediate_exit is set by whoever kicks, and cleared by the thread alone, before it asks the
  * server: a kick after that ends the next KVM_RUN at once, however late it begins; one that comes
- * while the guest runs ends it by the signal.
+ * while the guest runs ends it by the signal.  One that comes while the thread serves an access
+ * ends the KVM_RUN that completes it.
+ *
+ * Nothing that a kick announces is overlooked: who kicks has changed first what the thread looks at
+ * after it cleared the flag, and both are in one order for all.
  */
 void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 {
     if (!vcpu->run)
         return;
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    if (vcpu->started && !pthread_equal(vcpu->thread, pthread_self()))
-        pthread_kill(vcpu->thread, KVM_KICK);
+    if (!vcpu->started || pthread_equal(vcpu->thread, pthread_self()))
+        return;
+    pthread_kill(vcpu->thread, KVM_KICK);
+    kvm_leave_console(vcpu->machine);
 }
 
 /* --- Out of the guest ------------------------------------------------------------------------- */
@@ -62,7 +68,7 @@ static bool is_debugged(const struct kvm_vcpu *vcpu)
 /* A triple fault: the debugger is told if there is one, else the machine resets as a PC does. */
 static void shut_down(struct kvm_vcpu *vcpu)
 {
-    vcpu->failed = true;
+    vcpu->shut_down = true;
     if (is_debugged(vcpu))
         tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_SHUTDOWN});
     else
@@ -83,7 +89,6 @@ static void fail(struct kvm_vcpu *vcpu, int error)
         kvm_tell_tool(machine);
         tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_ERROR});
     } else {
-        vcpu->failed = true;
         kvm_end(machine, KVM_FAILED, 0);
     }
 }
@@ -140,6 +145,12 @@ static void park(struct kvm_vcpu *vcpu)
     pthread_mutex_unlock(&machine->server_lock);
 }
 
+/* The guest has asked for it: what is behind that instruction is not executed any more. */
+static bool has_ended(const struct kvm_machine *machine)
+{
+    return __atomic_load_n(&machine->ended, __ATOMIC_ACQUIRE);
+}
+
 static bool may_enter(struct kvm_vcpu *vcpu)
 {
     const struct kvm_machine *machine = vcpu->machine;
@@ -154,13 +165,8 @@ static bool may_enter(struct kvm_vcpu *vcpu)
         case RINGSIDE_AGAIN: return false;
         }
     }
-    if (vcpu->failed) {
-        if (!is_debugged(vcpu)) {
-            kvm_end(vcpu->machine, VM_RESET, 0);
-            park(vcpu);
-        } else {
-            shut_down(vcpu);
-        }
+    if (vcpu->shut_down) {
+        shut_down(vcpu);
         return false;
     }
     if (kvm_debug_apply(vcpu))
@@ -175,8 +181,11 @@ void *kvm_vcpu_thread(void *ctx)
 {
     struct kvm_vcpu *vcpu = ctx;
 
-    while (!kvm_leaving(vcpu->machine))
-        if (vcpu->unfinished || may_enter(vcpu))
+    while (!kvm_leaving(vcpu->machine)) {
+        if (has_ended(vcpu->machine))
+            park(vcpu);
+        else if (vcpu->unfinished || may_enter(vcpu))
             enter_guest(vcpu);
+    }
     return NULL;
 }
