@@ -143,6 +143,7 @@ struct debug {
     const struct ringside_port *port; /* NULL: one thread */
     void *ctx;
     void (*notify)(void *ctx); /* may be NULL */
+    bool in_input;             /* the peer's bytes are being read: what that leads to is no news */
     bool stop_on_attach, resume_on_detach;
 
     struct step step;

@@ -29,7 +29,7 @@ static void disarm(struct debug *debug, unsigned vcpu)
 
 static void tell(struct debug *debug)
 {
-    if (debug->notify)
+    if (debug->notify && !debug->in_input)
         debug->notify(debug->ctx);
 }
 
@@ -165,41 +165,6 @@ static bool report_owed(struct debug *debug)
         }
     }
     return false;
-}
-
-int debug_resume(struct debug *debug)
-{
-    bool any = false;
-
-    debug_breakpoints_bind(debug);
-    for (unsigned i = 0; i < debug->vcpu_count; i++) {
-        const struct debug_vcpu *v = &debug->vcpus[i];
-        any |= v->planned != DEBUG_STAY;
-        if ((v->planned == DEBUG_STEP || (v->planned == DEBUG_RUN && must_leave(debug, i))) &&
-            !step_chosen(&debug->step))
-            return RINGSIDE_ENOTSUP;
-    }
-    if (!any || report_owed(debug)) {
-        debug->stop_ready = true;
-        tell(debug);
-        return RINGSIDE_OK;
-    }
-    debug->stop_ready = false;
-    debug->state = DEBUG_RUNNING;
-    for (unsigned i = 0; i < debug->vcpu_count; i++) {
-        struct debug_vcpu *v = &debug->vcpus[i];
-        if (v->planned == DEBUG_STAY)
-            continue;
-        v->action = v->planned;
-        v->begin = v->planned_begin;
-        v->end = v->planned_end;
-        v->event.reason = DEBUG_REASON_NONE;
-        v->fresh = true;
-        v->passes = v->unsaid = false;
-        if (is_threaded(debug))
-            debug->port->wake(debug->ctx, i);
-    }
-    return RINGSIDE_OK;
 }
 
 void debug_resume_all(struct debug *debug)
@@ -426,6 +391,67 @@ static enum ringside_verdict step(struct debug *debug, unsigned vcpu)
         return RINGSIDE_RUN;
     step_over(debug, vcpu, outcome, &exit);
     return v->action == DEBUG_STAY ? park(debug, vcpu) : RINGSIDE_AGAIN;
+}
+
+/* The only one that goes, by a step that may take no entry: done by the thread that asks for it,
+ * since waking the vCPU's own and being woken by that takes longer than the step.  What takes an
+ * entry its own thread begins anew: armed, it would not be as parked ones are. */
+static void step_parked(struct debug *debug, unsigned vcpu)
+{
+    struct ringside_exit exit;
+    enum step_outcome outcome = begin_step(debug, vcpu, &exit);
+
+    if (outcome == STEP_ENTER || outcome == STEP_ALONE) {
+        disarm(debug, vcpu);
+    } else {
+        debug->vcpus[vcpu].fresh = false;
+        step_over(debug, vcpu, outcome, &exit);
+    }
+}
+
+static void follow_plan(struct debug_vcpu *v)
+{
+    if (v->planned == DEBUG_STAY)
+        return;
+    v->action = v->planned;
+    v->begin = v->planned_begin;
+    v->end = v->planned_end;
+    v->event.reason = DEBUG_REASON_NONE;
+    v->fresh = true;
+    v->passes = v->unsaid = false;
+}
+
+int debug_resume(struct debug *debug)
+{
+    unsigned going = 0, last = 0;
+
+    debug_breakpoints_bind(debug);
+    for (unsigned i = 0; i < debug->vcpu_count; i++) {
+        const struct debug_vcpu *v = &debug->vcpus[i];
+        if (v->planned != DEBUG_STAY) {
+            going++;
+            last = i;
+        }
+        if ((v->planned == DEBUG_STEP || (v->planned == DEBUG_RUN && must_leave(debug, i))) &&
+            !step_chosen(&debug->step))
+            return RINGSIDE_ENOTSUP;
+    }
+    if (!going || report_owed(debug)) {
+        debug->stop_ready = true;
+        tell(debug);
+        return RINGSIDE_OK;
+    }
+    debug->stop_ready = false;
+    debug->state = DEBUG_RUNNING;
+    for (unsigned i = 0; i < debug->vcpu_count; i++)
+        follow_plan(&debug->vcpus[i]);
+    if (going == 1 && debug->vcpus[last].action == DEBUG_STEP && is_threaded(debug) &&
+        step_chosen(&debug->step) == RINGSIDE_STEP_EMULATE)
+        step_parked(debug, last);
+    for (unsigned i = 0; i < debug->vcpu_count && is_threaded(debug); i++)
+        if (debug->vcpus[i].action != DEBUG_STAY)
+            debug->port->wake(debug->ctx, i);
+    return RINGSIDE_OK;
 }
 
 enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)

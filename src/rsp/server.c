@@ -86,6 +86,7 @@ size_t ringside_input(struct ringside *rs, const void *bytes, size_t n)
     size_t taken = 0;
 
     lock(rs);
+    rs->debug.in_input = true;
     while (taken < n) {
         if (rs->session.phase == RSP_BETWEEN)
             rsp_send_stop(rs); /* before the replies to what comes now */
@@ -97,6 +98,7 @@ size_t ringside_input(struct ringside *rs, const void *bytes, size_t n)
             break;
         taken += rsp_input(rs, from + taken, n - taken);
     }
+    rs->debug.in_input = false;
     unlock(rs);
     return taken;
 }

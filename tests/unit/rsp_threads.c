@@ -28,7 +28,7 @@ static struct {
     struct ringside_regs regs[VCPUS]; /* their vCPU's while it runs, the server's while parked */
     bool armed[VCPUS], lifts[VCPUS];
     atomic_bool kicked[VCPUS], inside[VCPUS], quit;
-    atomic_uint instructions, counter;
+    atomic_uint instructions, counter, wakes;
     bool never_arm;    /* all steps are to be emulated */
     atomic_int lifted; /* steps off the breakpoint that are under way: its byte is out of memory */
     uint64_t breakpoint; /* 0: none; changes only while all are parked */
@@ -185,6 +185,7 @@ static void wait_for_wake(void *ctx, unsigned vcpu)
 static void wake(void *ctx, unsigned vcpu)
 {
     (void)ctx;
+    atomic_fetch_add(&m.wakes, 1);
     pthread_cond_signal(&m.wake[vcpu]);
 }
 
@@ -360,6 +361,8 @@ static void count_hits(unsigned *told, uint64_t place)
 
 static void steps_move_one(void)
 {
+    const unsigned wakes = atomic_load(&m.wakes);
+
     for (unsigned i = 0; i < 500; i++) {
         uint64_t before[VCPUS];
         char body[32];
@@ -374,6 +377,8 @@ static void steps_move_one(void)
             if ((m.regs[v].rip != before[v]) != (v == vcpu))
                 fail("a step moved another vCPU, or not its own");
     }
+    if (m.never_arm && atomic_load(&m.wakes) != wakes)
+        fail("a step by emulation woke a vCPU's thread");
 }
 
 static void interrupts_stop_all(void)
