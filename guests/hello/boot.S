@@ -41,7 +41,7 @@ start:
     cmp $512, %ecx
     jne 1b
 
-    /* Intel SDM vol. 3, 9.8.5: PAE, CR3, EFER.LME, then paging. */
+    /* Intel SDM vol. 3, "Initializing IA-32e Mode": PAE, CR3, EFER.LME, then paging. */
     mov %cr4, %eax
     or $CR4_PAE, %eax
     mov %eax, %cr4

@@ -87,7 +87,7 @@ static char get_char(void)
     return (char)in8(COM1);
 }
 
-/* Interrupts (Intel SDM vol. 3, figure 6-8: a gate is 16 bytes in long mode). */
+/* Interrupts (Intel SDM vol. 3, "64-Bit Mode IDT": a gate is 16 bytes in long mode). */
 static struct gate {
     uint16_t offset_low, selector, flags, offset_middle;
     uint32_t offset_high, zero;

@@ -39,8 +39,8 @@ enum ringside_seg {
 
 /*
  * A segment register with its hidden part.  access has the layout of the VMCS access rights
- * (Intel SDM vol. 3, table 25-2): 3:0 type, 4 S, 6:5 DPL, 7 P, 12 AVL, 13 L, 14 D/B, 15 G.
- * A null or unusable segment has P = 0.  limit is in bytes, already scaled by G.
+ * (Intel SDM vol. 3, "Format of Access Rights"): 3:0 type, 4 S, 6:5 DPL, 7 P, 12 AVL, 13 L, 14 D/B,
+ * 15 G.  A null or unusable segment has P = 0.  limit is in bytes, already scaled by G.
  */
 struct ringside_segment {
     uint64_t base;
@@ -54,7 +54,7 @@ struct ringside_table {
     uint16_t limit;
 };
 
-/* What a vCPU does between instructions (Intel SDM vol. 3, 25.4.2, "Activity state"). */
+/* What a vCPU does between instructions: its activity state ("Guest Non-Register State"). */
 enum ringside_activity {
     RINGSIDE_RUNNING,
     RINGSIDE_HALTED,    /* HLT or MWAIT; rip is behind the instruction */
@@ -62,7 +62,7 @@ enum ringside_activity {
     RINGSIDE_WAIT_SIPI, /* an application processor that was not started yet */
 };
 
-/* Interrupts held for one instruction (Intel SDM vol. 3, table 25-3). */
+/* Interrupts held for one instruction (Intel SDM vol. 3, "Format of Interruptibility State"). */
 enum ringside_shadow {
     RINGSIDE_SHADOW_NONE,
     RINGSIDE_SHADOW_STI,

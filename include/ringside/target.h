@@ -35,11 +35,11 @@ enum ringside_step_way {
  * ever entered the guest; its answer serves all vCPUs.
  *
  * arm prepares every entry of this vCPU until disarm:
- *   MONITOR_TRAP      the monitor trap flag is set (Intel SDM vol. 3, 26.5.2).  Exit:
+ *   MONITOR_TRAP      the monitor trap flag is set (Intel SDM vol. 3, "Monitor Trap Flag").  Exit:
  *                     RINGSIDE_EXIT_MONITOR_TRAP.
- *   INTERRUPT_SHADOW  each entry sets bit 0 of the VMCB's interrupt shadow (AMD APM vol.
- * 2, 15.21.5) while an NMI waits behind the cleared global interrupt flag.  Exit:
- *                     RINGSIDE_EXIT_INTERRUPT.  HLT is intercepted.
+ *   INTERRUPT_SHADOW  each entry sets bit 0 of the VMCB's interrupt shadow (AMD APM vol. 2,
+ *                     "Interrupt Shadows") while an NMI waits behind the cleared global interrupt
+ *                     flag.  Exit: RINGSIDE_EXIT_INTERRUPT.  HLT is intercepted.
  *   TRAP_FLAG         exceptions (#DB among them), INT n, ICEBP and HLT are intercepted; the server
  *                     sets RFLAGS.TF by write_regs.  Exit: RINGSIDE_EXIT_DEBUG_EXCEPTION.
  * hold_interrupts keeps external interrupts and NMIs out of the guest; where it cannot be done it

@@ -11,7 +11,7 @@ static int segment_fault(struct cpu *cpu, unsigned seg)
     return cpu_fault_code(cpu, seg == RINGSIDE_SS ? X86_EXC_SS : X86_EXC_GP, 0);
 }
 
-/* May the segment be used for this, whatever the offset?  Intel SDM vol. 3, 5.5. */
+/* May the segment be used for this, whatever the offset?  Intel SDM vol. 3, "Type Checking". */
 static bool type_allows(const struct ringside_segment *s, unsigned access)
 {
     if (!(s->access & X86_SEG_P))
@@ -30,7 +30,7 @@ static bool limit_allows(const struct ringside_segment *s, uint64_t offset, unsi
     return last <= s->limit;
 }
 
-/* Intel SDM vol. 3, table 6-7: a double extended real like one of 8 bytes. */
+/* SDM vol. 3, "Alignment Requirements by Data Type": a double extended real like one of 8 bytes. */
 static unsigned alignment_mask(unsigned size)
 {
     return size == 10 ? 7 : size <= 8 ? size - 1 : 0;

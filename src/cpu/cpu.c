@@ -31,7 +31,7 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t value)
 
 /* --- What follows from the registers --------------------------------------------------------- */
 
-/* Intel SDM vol. 3, 3.4.5.1: type bits that matter to an access at any offset. */
+/* Type bits that matter to an access at any offset ("Code- and Data-Segment Descriptor Types"). */
 static bool is_flat(const struct ringside_segment *s, bool write)
 {
     if (s->base || s->limit != 0xffffffff || !(s->access & X86_SEG_P))
@@ -163,7 +163,7 @@ enum { SEG_DATA = X86_SEG_P | X86_SEG_S | X86_SEG_WRITABLE | X86_SEG_ACCESSED };
 enum { SEG_CODE = SEG_DATA | X86_SEG_CODE };
 enum { SEG_LDT = X86_SEG_P | 2, SEG_TSS_BUSY = X86_SEG_P | 11 };
 
-/* What RESET and INIT have in common (Intel SDM vol. 3, table 9-1). */
+/* What RESET and INIT have in common (Intel SDM vol. 3, "Processor State After Reset"). */
 static void reset_common(struct cpu *cpu)
 {
     struct ringside_regs *r = &cpu->r;

@@ -92,7 +92,7 @@ struct cpu_model {
     bool borrowed;
 };
 
-/* An exception or interrupt to be delivered (Intel SDM vol. 3, 6.15 and 25.8.3). */
+/* An event to be delivered (Intel SDM vol. 3, "VM-Entry Controls for Event Injection"). */
 enum cpu_event_kind {
     CPU_EVENT_EXTERNAL = 0,
     CPU_EVENT_NMI = 2,
@@ -143,7 +143,8 @@ bool cpu_code_has_page(const struct cpu_code *code, uint64_t gpa);
 
 /*
  * cpu is the caller's memory; so is code, which may be shared.  bus and code must outlive cpu.
- * The CPU is put into the state after RESET (Intel SDM vol. 3, table 9-1); APs wait for SIPI.
+ * The CPU is put into the state after RESET (Intel SDM vol. 3, "Processor State After Reset"); APs
+ * wait for SIPI.
  */
 void cpu_init(struct cpu *cpu, const struct cpu_model *model, const struct cpu_bus *bus, void *ctx,
               struct cpu_code *code);

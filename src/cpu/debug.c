@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cpu/descriptor.h"
 
-/* DR7 (Intel SDM vol. 3, figure 17-1): L0 G0 .. L3 G3 in bits 7:0, then R/W and LEN from bit 16. */
+/* DR7 (Intel SDM vol. 3, "Debug Registers"): L0 G0 .. L3 G3 in bits 7:0, then R/W, LEN from 16. */
 static bool break_enabled(uint64_t dr7, unsigned n)
 {
     return dr7 >> (2 * n) & 3;
@@ -45,7 +45,7 @@ uint64_t cpu_break_hits(const struct cpu *cpu, enum cpu_break_kind kind, uint64_
     return hits;
 }
 
-/* Bits of DR6 and DR7 that can be written; the others are fixed (Intel SDM vol. 3, 17.2). */
+/* Bits of DR6 and DR7 that can be written; the others are fixed. */
 #define DR6_WRITABLE ((uint64_t)X86_DR6_B | X86_DR6_BD | X86_DR6_BS | X86_DR6_BT)
 #define DR7_WRITABLE 0xffff23ffull
 

@@ -187,7 +187,7 @@ static int read_tss(struct cpu *cpu, uint32_t offset, void *buffer, unsigned siz
                            CPU_SYSTEM_READ);
 }
 
-/* Intel SDM vol. 3, figure 8-11: RSP0..2 from byte 4, IST1..7 from byte 36. */
+/* Intel SDM vol. 3, "Task Management in 64-bit Mode": RSP0..2 from byte 4, IST1..7 from byte 36. */
 static int stack_from_tss64(struct cpu *cpu, unsigned cpl, unsigned ist, bool ext,
                             struct cpu_stack *stack)
 {

@@ -79,7 +79,7 @@ static inline bool cpu_is_code64(const struct cpu *cpu, const struct ringside_se
     return cpu->long_mode && (cs->access & X86_SEG_L);
 }
 
-/* A fault whose error code names a selector; ext is the EXT bit (Intel SDM vol. 3, figure 6-7). */
+/* A fault whose error code names a selector; ext is the EXT bit (SDM vol. 3, "Error Code"). */
 static inline int cpu_fault_selector(struct cpu *cpu, uint8_t vector, uint16_t selector, bool ext)
 {
     return cpu_fault_code(cpu, vector, (selector & ~(uint32_t)X86_SELECTOR_RPL) | ext);
@@ -103,7 +103,8 @@ int cpu_check_rip(struct cpu *cpu, const struct ringside_segment *cs, uint64_t r
 int cpu_check_code_present(struct cpu *cpu, const struct ringside_segment *cs, bool ext);
 /* Load CS (made to run at cpl) and rip. */
 void cpu_enter_code(struct cpu *cpu, const struct ringside_segment *cs, unsigned cpl, uint64_t rip);
-/* Make unusable what code at cpl must not keep (Intel SDM vol. 3, 5.8.6). */
+/* Make unusable what code at cpl must not keep (SDM vol. 3, "Returning from a Called Procedure").
+ */
 void cpu_drop_segments(struct cpu *cpu, unsigned cpl);
 
 /* --- Data and stack segments ----------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* Delivering interrupts and exceptions through the IVT or IDT (Intel SDM vol. 3, chapter 6). */
+/* Delivering interrupts and exceptions through the IVT or IDT. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cpu/descriptor.h"
 
@@ -23,15 +23,16 @@ static bool is_software(const struct cpu_event *event)
     return event->kind == CPU_EVENT_INT || event->kind == CPU_EVENT_SOFT_EXCEPTION;
 }
 
-/* EXT in the error codes of faults that the delivery meets (Intel SDM vol. 3, 6.13). */
+/* EXT in the error codes of faults that the delivery meets (Intel SDM vol. 3, "Error Code"). */
 static bool is_external(const struct cpu_event *event)
 {
     return !is_software(event);
 }
 
 /*
- * RF in the pushed image (Intel SDM vol. 3, 17.3.1.1): set by faults, so that their instruction
- * meets no code breakpoint a second time; not by #DB, save for the fault of DR7.GD.
+ * RF in the pushed image (Intel SDM vol. 3, "Instruction-Breakpoint Exception Condition"): set by
+ * faults, so that their instruction meets no code breakpoint a second time; not by #DB, save for
+ * the fault of DR7.GD.
  */
 static uint64_t pushed_rflags(const struct cpu *cpu, const struct cpu_event *event)
 {
@@ -50,7 +51,7 @@ static uint64_t pushed_rflags(const struct cpu *cpu, const struct cpu_event *eve
 
 /* --- Delivery -------------------------------------------------------------------------------- */
 
-/* Real mode: the vector table holds IP:CS (Intel SDM vol. 3, 20.1.4). */
+/* Real mode: the vector table holds IP:CS (Intel SDM vol. 3, chapter "8086 Emulation"). */
 static int deliver_real(struct cpu *cpu, const struct cpu_event *event)
 {
     const uint32_t entry = event->vector * 4u;
@@ -138,7 +139,7 @@ static int gate_stack(struct cpu *cpu, const struct x86_gate *gate, unsigned cpl
         CPU_TRY(cpu_stack_from_tss(cpu, cpl, ist, ext, stack));
     else
         *stack = cpu_stack_current(cpu, ext);
-    if (cpu->long_mode) { /* Intel SDM vol. 3, 6.14.2 */
+    if (cpu->long_mode) { /* Intel SDM vol. 3, "64-Bit Mode Stack Frame" */
         stack->width = 8;
         stack->sp &= ~0xfull;
     }
@@ -223,7 +224,7 @@ int cpu_deliver_once(struct cpu *cpu, const struct cpu_event *event)
 
 enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 
-/* Intel SDM vol. 3, table 6-4. */
+/* Intel SDM vol. 3, "Interrupt and Exception Classes". */
 static enum fault_class classify(const struct cpu_event *event)
 {
     if (event->kind != CPU_EVENT_EXCEPTION)

@@ -397,8 +397,9 @@ static int return_from_interrupt(struct cpu *cpu, const struct x86_insn *insn)
 }
 
 /*
- * NMIs are let in again: by an IRET that faults as well on Intel's processors (SDM vol. 3, 6.7.1),
- * by one that completes on AMD's (APM vol. 2, 8.2.3).
+ * NMIs are let in again: by an IRET that faults as well on Intel's processors (SDM vol. 3,
+ * "Handling Multiple NMIs"), by one that completes on AMD's (APM vol. 2, NMI,
+ * vector 2).
  */
 static int iret(struct cpu *cpu, const struct x86_insn *insn)
 {

@@ -149,12 +149,12 @@ void cpu_set_rflags(struct cpu *cpu, uint64_t value);
 void cpu_update_mode(struct cpu *cpu);
 /*
  * PAE paging: the four pointers that CR3 names are read and checked when a control register is
- * written, into cpu->pdpte, and walks use what was read then (Intel SDM vol. 3, 4.4.1; AMD's too,
- * but for guests with nested paging: APM vol. 2, 15.25.10).
+ * written, into cpu->pdpte, and walks use what was read then (Intel SDM vol. 3, "PDPTE Registers";
+ * AMD's too, but for guests with nested paging: APM vol. 2, "Legacy PAE Mode").
  */
 int cpu_read_pdptes(struct cpu *cpu, uint64_t cr3, uint64_t pdpte[4]);
 int cpu_load_pdptes(struct cpu *cpu, uint64_t cr3); /* with the check: #GP(0) */
-/* TLB maintenance (Intel SDM vol. 3, 4.10.4). */
+/* TLB maintenance (Intel SDM vol. 3, "Invalidation of TLBs and Paging-Structure Caches"). */
 void cpu_flush_nonglobal(struct cpu *cpu);
 void cpu_flush_page(struct cpu *cpu, uint64_t linear);
 /* A near jump to an offset: truncates to opsize, checks limit or canonical form, sets rip;

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cpu/descriptor.h"
 
-/* Where a 32- or 64-bit TSS says that its I/O permission bitmap begins (SDM vol. 1, 19.5.2). */
+/* Where a 32- or 64-bit TSS says where its bitmap begins (SDM vol. 1, "I/O Permission Bit Map"). */
 enum { TSS_BITMAP_BASE = 102 };
 
 /* The bitmap must have a clear bit for every port touched, and one byte more behind them. */

@@ -80,7 +80,7 @@ static int page_fault(struct cpu *cpu, uint64_t linear, unsigned access, bool us
     return CPU_FAULT;
 }
 
-/* Intel SDM vol. 3, 4.6.1. */
+/* Intel SDM vol. 3, "Determination of Access Rights". */
 static bool allowed(const struct cpu *cpu, const struct x86_walk *walk, unsigned access,
                     enum cpu_tlb_set set)
 {
@@ -102,7 +102,7 @@ static bool allowed(const struct cpu *cpu, const struct x86_walk *walk, unsigned
     return true;
 }
 
-/* Intel SDM vol. 3, 4.8. */
+/* Intel SDM vol. 3, "Accessed and Dirty Flags". */
 static int mark_used(struct cpu *cpu, const struct x86_walk *walk, unsigned access)
 {
     for (unsigned i = walk->first_accessed; i < walk->count; i++) {

@@ -112,7 +112,7 @@ static uint64_t current(struct cpu *cpu, const struct msr *m, unsigned index)
     return m->offset == NO_FIELD ? m->value : m->value | *field(cpu, m, index);
 }
 
-/* UC, WC, WT, WP, WB and, in IA32_PAT alone, UC- (Intel SDM vol. 3, table 11-10). */
+/* UC, WC, WT, WP, WB and, in IA32_PAT alone, UC- (SDM vol. 3, "Page Attribute Table (PAT)"). */
 static bool memory_types_valid(uint32_t number, uint64_t value)
 {
     const unsigned types = number == X86_MSR_PAT ? 0xf3u : 0x73u;
@@ -145,7 +145,7 @@ static bool write_efer(struct cpu *cpu, uint64_t value)
     return true;
 }
 
-/* A write of the counter shows in TSC_ADJUST too, and the other way (SDM vol. 3, 17.17.3). */
+/* A write of the counter shows in TSC_ADJUST, and back ("Time-Stamp Counter Adjustment"). */
 static void shift_tsc(struct cpu *cpu, uint64_t by)
 {
     cpu->tsc_offset = (int64_t)((uint64_t)cpu->tsc_offset + by);

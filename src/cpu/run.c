@@ -68,8 +68,8 @@ static int deliver_interrupt(struct cpu *cpu, uint8_t vector, enum cpu_event_kin
 }
 
 /*
- * Deliver what is due between two instructions (Intel SDM vol. 3, table 6-2): traps of the last
- * one, then NMI, then interrupts.  *taken says if there was anything.
+ * Deliver what is due between two instructions (Intel SDM vol. 3, "Priority Among Concurrent
+ * Events"): traps of the last one, then NMI, then interrupts.  *taken says if there was anything.
  */
 static int take_event(struct cpu *cpu, unsigned flags, bool *taken)
 {

@@ -236,7 +236,7 @@ static int look_up(struct cpu *cpu, uint16_t selector, struct cpu_descriptor *d,
     return CPU_NEXT;
 }
 
-/* Types of system descriptors by bit (Intel SDM vol. 2, tables 3-53 and 3-62). */
+/* Types of system descriptors by bit (Intel SDM vol. 2, LAR and LSL). */
 enum {
     LSL_LEGACY = 1 << X86_TYPE_TSS16 | 1 << X86_TYPE_LDT | 1 << X86_TYPE_TSS16_BUSY |
                  1 << X86_TYPE_TSS | 1 << X86_TYPE_TSS_BUSY,

@@ -22,7 +22,7 @@ static inline union cpu_vec *cpu_xmm(struct cpu *cpu, unsigned reg)
     return (union cpu_vec *)cpu->fpu.vector[reg];
 }
 
-/* May this SSE instruction run?  #UD or #NM (Intel SDM vol. 3, table 14-1). */
+/* May this SSE instruction run?  #UD or #NM (SDM vol. 2, "Exceptions" of each instruction). */
 int cpu_sse_refuse(struct cpu *cpu);
 static inline int cpu_sse_ready(struct cpu *cpu)
 {

@@ -90,7 +90,7 @@ static int pushf(struct cpu *cpu, const struct x86_insn *insn)
     return cpu_push(cpu, insn->opsize, cpu_rflags(cpu) & ~(uint64_t)(X86_FLAG_VM | X86_FLAG_RF));
 }
 
-/* What may change depends on CPL, IOPL and operand size (Intel SDM vol. 2, "POPF", table 4-16). */
+/* What may change depends on CPL, IOPL and operand size (Intel SDM vol. 2, "POPF"). */
 static int popf(struct cpu *cpu, const struct x86_insn *insn)
 {
     const uint64_t delicate = X86_FLAG_IF | X86_FLAG_TF | X86_FLAG_AC;

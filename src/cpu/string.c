@@ -124,7 +124,8 @@ static int outs(struct cpu *cpu, const struct x86_insn *insn)
 
 /*
  * n iterations were done, at least one; the run loop counts the last of them.  Between iterations
- * RF is set, for the image that an interrupt or a trap pushes there (Intel SDM vol. 3, 17.3.1.1).
+ * RF is set, for the image that an interrupt or a trap pushes there (Intel SDM vol. 3,
+ * "Instruction-Breakpoint Exception Condition").
  */
 static void account(struct cpu *cpu, const struct x86_insn *insn, uint64_t n, bool again)
 {

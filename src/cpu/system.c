@@ -26,7 +26,7 @@ int cpu_load_pdptes(struct cpu *cpu, uint64_t cr3)
     return CPU_NEXT;
 }
 
-/* Entering and leaving long mode (Intel SDM vol. 3, 9.8.5). */
+/* Entering and leaving long mode (Intel SDM vol. 3, "Initializing IA-32e Mode"). */
 static int check_paging_switch(struct cpu *cpu, uint64_t cr0)
 {
     const bool code_l = cpu->r.seg[RINGSIDE_CS].access & X86_SEG_L;

@@ -1,4 +1,4 @@
-/* Task switches by the processor, through a TSS or a task gate (Intel SDM vol. 3, chapter 7). */
+/* Task switches by the processor, through a TSS or a task gate (SDM vol. 3, "Task Management"). */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cpu/descriptor.h"
 #include "cpu/mmu.h"

@@ -30,8 +30,8 @@ void x87_update_summary(struct cpu *cpu)
 
 /*
  * With CR0.NE clear a pending exception asserts FERR# and the processor waits for an interrupt
- * unless IGNNE# says otherwise (Intel SDM vol. 3, 2.5, "NE").  This machine ties IGNNE# active:
- * such an exception stays in the status word and stops nothing.
+ * unless IGNNE# says otherwise (Intel SDM vol. 3, "Control Registers": NE).  This machine ties
+ * IGNNE# active: such an exception stays in the status word and stops nothing.
  */
 int x87_pending(struct cpu *cpu)
 {

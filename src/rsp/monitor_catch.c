@@ -17,7 +17,7 @@ static const struct kind {
 };
 enum { KINDS = RINGSIDE_CATCH_TRAP };
 
-/* Intel SDM vol. 3, table 6-1. */
+/* Intel SDM vol. 3, "Protected-Mode Exceptions and Interrupts". */
 static const char *const exceptions[32] = {
     "#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL,  "#TS",
     "#NP", "#SS", "#GP", "#PF", NULL,  "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",

@@ -20,7 +20,8 @@ struct step_method {
 
 extern const struct step_method step_monitor_trap, step_interrupt_shadow, step_trap_flag;
 
-/* Does it put off traps and interrupts by one instruction? */
+/* Does it put off traps and interrupts by one instruction?  LSS does not by the manuals, but it
+ * does on some models of the processor. */
 static inline bool step_loads_ss(const struct x86_insn *insn)
 {
     return insn->op == X86_LSS ||

@@ -5,7 +5,8 @@
 /*
  * VMRUN loads the VMCB's interrupt shadow with an NMI pending behind the global interrupt flag: the
  * shadow holds the NMI for one instruction or one event delivery, then the NMI exits (AMD APM
- * vol. 2, 15.21.5 and 15.17).  Nothing that the guest can see is used.
+ * vol. 2, "Interrupt Shadows" and "Global Interrupt Flag, STGI and CLGI Instructions").  Nothing
+ * that the guest can see is used.
  *
  * STI and MOV SS make a shadow of their own, by the same bit, so the instruction behind them would
  * run in the same step; and HLT takes the NMI for a reason to wake.  The server's own CPU executes

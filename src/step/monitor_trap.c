@@ -3,9 +3,9 @@
 #include "step/internal.h"
 
 /*
- * Nothing of the guest is borrowed (Intel SDM vol. 3, 26.5.2): the trap comes after an instruction,
- * after the delivery of an event, and shadows and pending debug exceptions are kept as they are.
- * Only an instruction that the engine completes in software, and HLT, end without it.
+ * Nothing of the guest is borrowed (Intel SDM vol. 3, "Monitor Trap Flag"): the trap comes after an
+ * instruction, after the delivery of an event, and shadows and pending debug exceptions are kept as
+ * they are.  Only an instruction that the engine completes in software, and HLT, end without it.
  */
 
 static enum step_outcome begin(struct step *step, struct step_state *state, unsigned vcpu,

@@ -4,8 +4,9 @@
 #include "x86/regs.h"
 
 /*
- * The processor sets no trap flag for us alone: we borrow the guest's (Intel SDM vol. 3, 17.3.1.4;
- * AMD APM vol. 2, 13.1.4).  What would show or lose it, by class of instruction:
+ * The processor sets no trap flag for us alone: we borrow the guest's (Intel SDM vol. 3,
+ * "Single-Step Exception Condition"; AMD APM vol. 2, "Single Stepping").  What would show or lose
+ * it, by class of instruction:
  *
  * - PUSHF writes it: the image in memory is mended.
  * - POPF and IRET load another one: that is the guest's own from then on.
@@ -135,8 +136,8 @@ static bool mend_image(struct step *step, const struct step_state *state, unsign
 }
 
 /*
- * Would the guest's own TF trap now?  With BTF, only if a branch was taken (SDM vol. 3, 17.4.3).
- * The one that SYSRET loads traps at once (SDM vol. 2, SYSRET).
+ * Would the guest's own TF trap now?  With BTF, only if a branch was taken (SDM vol. 3,
+ * "Single-Stepping on Branches").  The one that SYSRET loads traps at once (SDM vol. 2, SYSRET).
  */
 static uint64_t guest_trap(const struct step_state *state, const struct ringside_regs *regs)
 {

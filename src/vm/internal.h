@@ -100,7 +100,7 @@ int vm_pic_acknowledge(struct vm *vm);
 void vm_ioapic_set_line(struct vm *vm, unsigned pin, bool level);
 void vm_ioapic_eoi(struct vm *vm, uint8_t vector);
 
-/* lapic.c: a message on the interrupt bus (Intel SDM vol. 3, 10.6 and 10.11). */
+/* lapic.c: a message on the interrupt bus (Intel SDM vol. 3, "Message Signalled Interrupts"). */
 enum vm_delivery {
     VM_DELIVER_FIXED = 0,
     VM_DELIVER_LOWEST = 1,

@@ -8,7 +8,7 @@ struct lapic *lapic_of(struct vm *vm, unsigned cpu)
     return (struct lapic *)vm_device(vm, VM_DEV_LAPIC) + cpu;
 }
 
-/* --- Vectors (Intel SDM vol. 3, 10.8) -------------------------------------------------------- */
+/* --- Vectors (Intel SDM vol. 3, "Handling Interrupts") ---------------------------------------- */
 
 static void set_bit(uint32_t *bits, uint8_t vector, bool value)
 {

@@ -8,7 +8,8 @@
 
 #include "vm/internal.h"
 
-/* Offset / 16 in memory, MSR - 0x800 in x2APIC mode (Intel SDM vol. 3, tables 10-1 and 10-6). */
+/* Offset / 16 in memory, MSR - 0x800 in x2APIC mode (SDM vol. 3, "Local APIC Register Address
+ * Map"). */
 enum {
     LAPIC_ID = 0x02,
     LAPIC_VERSION = 0x03,

@@ -1,5 +1,4 @@
-/* The local APIC's registers, through memory and through MSRs (Intel SDM vol. 3, 10.4 and 10.12).
- */
+/* The local APIC's registers, through memory and through MSRs (SDM vol. 3, chapter "APIC"). */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vm/internal.h"
 #include "vm/lapic.h"

@@ -1,4 +1,4 @@
-/* The local APIC's timer: one-shot, periodic, and by TSC deadline (Intel SDM vol. 3, 10.5.4). */
+/* The local APIC's timer: one-shot, periodic, and by TSC deadline (SDM vol. 3, "APIC Timer"). */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vm/internal.h"
 #include "vm/lapic.h"

@@ -98,7 +98,7 @@ void vm_set_line(struct vm *vm, unsigned gsi, bool level);
 void vm_tick(struct vm *vm, uint64_t now);
 uint64_t vm_deadline(struct vm *vm);
 
-/* Local APICs, with x2APIC (Intel SDM vol. 3, chapter 10), and the 8259 pair through LINT0. */
+/* Local APICs, with x2APIC (Intel SDM vol. 3, chapter "APIC"), and the 8259 pair through LINT0. */
 bool vm_interrupt_pending(struct vm *vm, unsigned cpu); /* a vector that passes the task priority */
 int vm_acknowledge(struct vm *vm, unsigned cpu);        /* its vector, or -1 */
 bool vm_apic_rdmsr(struct vm *vm, unsigned cpu, uint32_t msr, uint64_t *value); /* false: #GP */

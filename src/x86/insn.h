@@ -10,7 +10,7 @@
 
 #include "x86/ops.h"
 
-/* Width of the code segment: CS.L and CS.D decide (Intel SDM vol. 3, 3.4.5 and 5.2.1). */
+/* Width of the code segment: CS.L and CS.D decide (Intel SDM vol. 3, "Segment Descriptors"). */
 enum x86_width { X86_CODE16 = 2, X86_CODE32 = 4, X86_CODE64 = 8 };
 
 enum { X86_INSN_MAX = 15, X86_OPERANDS_MAX = 4 };

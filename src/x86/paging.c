@@ -43,7 +43,7 @@ static bool is_leaf(const struct x86_paging *paging, enum x86_paging_mode mode, 
     }
 }
 
-/* The bits that must be 0 in a present entry (Intel SDM vol. 3, tables 4-4 to 4-20). */
+/* The bits that must be 0 in a present entry (Intel SDM vol. 3, chapter "Paging": the formats). */
 static uint64_t reserved_bits(const struct x86_paging *paging, enum x86_paging_mode mode, int level,
                               bool leaf, int page_shift)
 {

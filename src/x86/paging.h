@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Intel SDM vol. 3, 4.1.1; the value is the number of levels. */
+/* Intel SDM vol. 3, "Paging Modes"; the value is the number of levels. */
 enum x86_paging_mode {
     X86_PAGING_NONE = 0,
     X86_PAGING_32BIT = 2,
@@ -31,7 +31,7 @@ enum x86_walk_status {
 
 enum { X86_WALK_LEVELS = 5 };
 
-/* Bits of a paging-structure entry that are the same in all modes (SDM vol. 3, 4.5.5). */
+/* Bits of a paging-structure entry that are the same in all modes. */
 enum {
     X86_PTE_P = 1 << 0,
     X86_PTE_W = 1 << 1,

@@ -27,7 +27,7 @@ enum {
     X86_FLAGS_FIXED = 1 << 1,
 };
 
-/* CR0, CR4, EFER (Intel SDM vol. 3, 2.5 and 2.2.1). */
+/* CR0, CR4, EFER (Intel SDM vol. 3, "Control Registers" and "Extended Feature Enable Register"). */
 enum {
     X86_CR0_PE = 1 << 0,
     X86_CR0_MP = 1 << 1,
@@ -72,7 +72,7 @@ enum {
     X86_EFER_FFXSR = 1 << 14,
 };
 
-/* DR6 and DR7 (Intel SDM vol. 3, 17.2.3 and 17.2.4). */
+/* DR6 and DR7 (Intel SDM vol. 3, "Debug Registers"). */
 enum {
     X86_DR6_B = 0xf,
     X86_DR6_BD = 1 << 13,
@@ -86,7 +86,7 @@ enum {
 #define X86_DR7_FIXED 0x400ull
 enum { X86_DEBUGCTL_LBR = 1 << 0, X86_DEBUGCTL_BTF = 1 << 1 };
 
-/* Exceptions (Intel SDM vol. 3, table 6-1). */
+/* Exceptions (Intel SDM vol. 3, "Protected-Mode Exceptions and Interrupts"). */
 enum x86_exception {
     X86_EXC_DE = 0,
     X86_EXC_DB = 1,
@@ -109,7 +109,7 @@ enum x86_exception {
     X86_EXC_CP = 21,
 };
 
-/* Error code of #PF (Intel SDM vol. 3, figure 4-12). */
+/* Error code of #PF (Intel SDM vol. 3, "Page-Fault Exceptions"). */
 enum {
     X86_PF_P = 1 << 0,
     X86_PF_W = 1 << 1,
@@ -119,7 +119,7 @@ enum {
     X86_PF_PK = 1 << 5,
 };
 
-/* Access rights of struct ringside_segment (Intel SDM vol. 3, table 25-2). */
+/* Access rights of struct ringside_segment (Intel SDM vol. 3, "Format of Access Rights"). */
 enum {
     X86_SEG_ACCESSED = 1 << 0,
     X86_SEG_WRITABLE = 1 << 1,

@@ -1,5 +1,4 @@
-/* Segment descriptors and gates as they lie in memory (Intel SDM vol. 3, 3.4.5, 3.5, 6.11, 6.14).
- */
+/* Segment descriptors and gates as they lie in memory (Intel SDM vol. 3, "Segment Descriptors"). */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef X86_SEGMENT_H
 #define X86_SEGMENT_H
@@ -9,7 +8,7 @@
 
 #include "ringside/regs.h"
 
-/* Types of system descriptors (S = 0), Intel SDM vol. 3, table 3-2. */
+/* Types of system descriptors (S = 0), Intel SDM vol. 3, "System Descriptor Types". */
 enum x86_system_type {
     X86_TYPE_TSS16 = 1,
     X86_TYPE_LDT = 2,
@@ -25,7 +24,7 @@ enum x86_system_type {
     X86_TYPE_TRAP_GATE = 15,
 };
 
-/* Selector (Intel SDM vol. 3, figure 3-6). */
+/* Selector (Intel SDM vol. 3, "Segment Selectors"). */
 enum { X86_SELECTOR_RPL = 3, X86_SELECTOR_LDT = 1 << 2, X86_SELECTOR_INDEX = 0xfff8 };
 
 /*

@@ -1,4 +1,4 @@
-/* Alignment checks: which accesses, of which sizes, in which ring (Intel SDM vol. 3, 6.15, #AC). */
+/* Alignment checks: which accesses, of which sizes, in which ring ("Alignment Check Exception"). */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest.inc"
 

@@ -1,4 +1,4 @@
-/* 5-level paging: the way in, 57-bit addresses, and where they end (Intel SDM vol. 3, 4.5). */
+/* 5-level paging: the way in, 57-bit addresses, and where they end ("5-Level Paging"). */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "guest.inc"
 

@@ -111,8 +111,9 @@ static void each_iteration_traps(void **state)
 }
 
 /*
- * Between iterations RF is set: what comes there pushes it (Intel SDM vol. 3, 17.3.1.1), and a code
- * breakpoint on the instruction is met once.
+ * Between iterations RF is set: what comes there pushes it (Intel SDM vol. 3,
+ * "Instruction-Breakpoint Exception Condition"), and a code breakpoint on the instruction is met
+ * once.
  */
 CODE(repeated, "mov $300, %ecx\n mov $0x200ff0, %edi\n 1: rep stosb\n nop");
 

@@ -70,7 +70,7 @@ static void delivered(const struct cpu_event *event, unsigned vector)
     assert_int_equal(m->cpu.r.rip, IDT_HANDLER(vector));
 }
 
-/* Intel SDM vol. 3, table 6-5, with #NP as the contributory second. */
+/* SDM vol. 3, "Conditions for Generating a Double Fault", with #NP as the contributory second. */
 static void contributory_second(void **state)
 {
     static const struct {
@@ -134,7 +134,7 @@ static void triple_fault(void **state)
     assert_int_equal(m->cpu.r.rip, CODE_AT);
 }
 
-/* EXT is set unless INT n, INT3 or INTO caused it (Intel SDM vol. 3, 6.13). */
+/* EXT is set unless INT n, INT3 or INTO caused it (Intel SDM vol. 3, "Error Code"). */
 static void external_bit(void **state)
 {
     static const struct {

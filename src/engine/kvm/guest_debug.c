@@ -7,7 +7,7 @@
 
 /* --- What the kernel is told of debugging ----------------------------------------------------- */
 
-/* DR7's length field (Intel SDM vol. 3, 17.2.4). */
+/* DR7's length field (Intel SDM vol. 3, "Debug Control Register (DR7)"). */
 static unsigned dr7_length(uint64_t length)
 {
     return length == 8 ? 2 : (unsigned)length - 1;

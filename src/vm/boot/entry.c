@@ -18,11 +18,11 @@ enum {
     DATA32 = FLAT | DATA_TYPE | X86_SEG_DB,
 };
 
-/* Resets of Intel SDM vol. 3, table 9-1, 11.12.4 and 10.4.4. */
+/* After a reset (Intel SDM vol. 3, "Programming the PAT" and "Local APIC Status and Location"). */
 #define PAT_RESET       0x0007040600070406ull
 #define APIC_BASE_RESET (VM_LAPIC_BASE | 1 << 11 | 1 << 8) /* enabled, boot processor */
 
-/* A flat segment as a descriptor (Intel SDM vol. 3, figure 3-8): its access bits lie at 40. */
+/* A flat segment as a descriptor (SDM vol. 3, "Segment Descriptors"): its access bits lie at 40. */
 static uint64_t descriptor(unsigned access)
 {
     return 0xffffull | (uint64_t)access << 40 | 0xfull << 48;
