@@ -18,6 +18,12 @@ static unsigned dr7_type(enum ringside_watch_kind kind)
     return kind == RINGSIDE_WATCH_EXEC ? 0 : kind == RINGSIDE_WATCH_WRITE ? 1 : 3;
 }
 
+/* A code breakpoint that the vCPU steps off. */
+static bool is_passed(const struct kvm_vcpu *vcpu, const struct kvm_watch *watch)
+{
+    return vcpu->passing && watch->kind == RINGSIDE_WATCH_EXEC && watch->address == vcpu->passed;
+}
+
 static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
 {
     const struct kvm_machine *machine = vcpu->machine;
@@ -27,7 +33,7 @@ static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
         debug.control |= KVM_GUESTDBG_USE_SW_BP;
     for (unsigned i = 0; i < KVM_HW_SLOTS; i++) {
         const struct kvm_watch *watch = &machine->watch[i];
-        if (!watch->used)
+        if (!watch->used || (single_step && is_passed(vcpu, watch)))
             continue;
         unsigned field = dr7_type(watch->kind) | dr7_length(watch->length) << 2;
         debug.control |= KVM_GUESTDBG_USE_HW_BP;

@@ -162,15 +162,12 @@ static void nothing(int signal)
     (void)signal;
 }
 
-/* The registers of the boot processor are set before its thread has it; the others wait for it. */
 static int start_threads(struct kvm_machine *machine)
 {
     struct sigaction action = {.sa_handler = nothing}; /* no SA_RESTART: KVM_RUN shall end */
-    int error = kvm_regs_write(&machine->vcpu[0], &machine->entry) ? EINVAL : 0;
 
     sigaction(KVM_KICK, &action, NULL);
-    if (!error)
-        error = pthread_create(&machine->ticker, NULL, kvm_tick_devices, machine);
+    int error = pthread_create(&machine->ticker, NULL, kvm_tick_devices, machine);
     if (error)
         return error;
     machine->running = true;
@@ -235,8 +232,7 @@ static void set_entry(void *engine, const struct ringside_regs *entry)
 {
     struct kvm_machine *machine = engine;
 
-    machine->entry = *entry;
-    kvm_regs_write(&machine->vcpu[0], entry); /* for a debugger that comes before the first run */
+    machine->has_entry = !kvm_regs_write(&machine->vcpu[0], entry);
 }
 
 static bool is_amd(void *engine)
@@ -293,7 +289,7 @@ static enum engine_state run(void *engine, uint64_t instructions, bool skip_idle
     ssize_t unused = read(machine->event, &count, sizeof count);
 
     (void)instructions, (void)skip_idle, (void)unused;
-    if (!machine->running && !machine->told && start_threads(machine)) {
+    if (!machine->running && !machine->told && (!machine->has_entry || start_threads(machine))) {
         machine->config.declined(machine->config.ctx, "the vCPUs cannot be started");
         kvm_end(machine, KVM_FAILED, 0);
     }

@@ -63,6 +63,8 @@ struct kvm_vcpu {
     bool single_step; /* the kernel has KVM_GUESTDBG_SINGLESTEP: then it hides RFLAGS.TF */
     uint32_t debug;   /* KVM_GUESTDBG_* as the kernel has them */
     unsigned watches; /* machine->watches_changed as the kernel has them */
+    bool passing;     /* armed off the place `passed`, whose code breakpoints are left out */
+    uint64_t passed;  /* linear */
     uint64_t lifted;  /* gpa of the breakpoint that is out of memory for a step; KVM_NOWHERE */
 
     /* What was read of it, until kvm_state_forget(). */
@@ -91,8 +93,8 @@ struct kvm_machine {
     bool amd;
     struct kvm_vcpu vcpu[VM_CPUS_MAX];
     struct ringside *server; /* NULL: none */
-    struct ringside_regs entry;
-    bool running; /* the threads are there */
+    bool has_entry;          /* the boot processor's registers are set */
+    bool running;            /* the threads are there */
 
     pthread_mutex_t devices;
     pthread_cond_t clock; /* a deadline moved, or the end */

@@ -66,7 +66,10 @@ static unsigned probe(void *ctx, unsigned vcpu)
     return machine->features & KVM_CAN_SINGLESTEP ? RINGSIDE_STEP_TRAP_FLAG : 0;
 }
 
-/* A breakpoint of ours on the first instruction is out of memory meanwhile, or passed by RF. */
+/*
+ * A breakpoint of ours on the first instruction is out of memory meanwhile, or out of this vCPU's
+ * debug registers: not every KVM that steps heeds RFLAGS.RF.
+ */
 static int pass_breakpoint(struct kvm_vcpu *vcpu)
 {
     struct kvm_machine *machine = vcpu->machine;
@@ -83,13 +86,8 @@ static int pass_breakpoint(struct kvm_vcpu *vcpu)
         kvm_breakpoint_lift(machine, gpa, true);
         vcpu->lifted = gpa;
     }
-    for (unsigned i = 0; i < KVM_HW_SLOTS; i++) {
-        const struct kvm_watch *watch = &machine->watch[i];
-        if (!watch->used || watch->kind != RINGSIDE_WATCH_EXEC || watch->address != linear)
-            continue;
-        regs.rflags |= X86_FLAG_RF;
-        return kvm_regs_write(vcpu, &regs);
-    }
+    vcpu->passing = true;
+    vcpu->passed = linear;
     return RINGSIDE_OK;
 }
 
@@ -110,6 +108,7 @@ static void disarm(void *ctx, unsigned index)
     struct kvm_vcpu *vcpu = vcpu_of(ctx, index);
 
     vcpu->way = 0;
+    vcpu->passing = false;
     kvm_end_single_step(vcpu);
     if (vcpu->lifted != KVM_NOWHERE)
         kvm_breakpoint_lift(vcpu->machine, vcpu->lifted, false);
