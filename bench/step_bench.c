@@ -40,7 +40,7 @@ static void start(struct session *s, const uint8_t *loop, uint64_t turns)
     const struct vm_config vm = {.ram_bytes = RAM, .cpus = 1, .exit_port = -1};
     struct ringside_regs regs = session_flat(address_of(loop));
 
-    session_machine(s, &vm, SOFT_INTEL);
+    session_machine(s, &soft_engine, &vm, SOFT_INTEL);
     vm_write(soft_vm(s->soft), CODE, step_registers,
              (size_t)(step_memory_end - step_registers) + 1);
     for (uint64_t level = 0; level < 3; level++) {

@@ -63,7 +63,7 @@ int main(int argc, char **argv)
     double seconds = argc > 1 ? strtod(argv[1], NULL) : 1;
     struct ringside_regs regs = session_flat(CODE);
 
-    session_machine(&s, &vm, SOFT_INTEL);
+    session_machine(&s, &soft_engine, &vm, SOFT_INTEL);
     vm_write(soft_vm(s.soft), CODE, guest, sizeof guest);
     regs.gpr[RINGSIDE_RSP] = 0x8000;
     if (soft_target()->write_regs(s.soft, 0, &regs))

@@ -52,7 +52,7 @@ static void boot(struct session *s, enum soft_vendor vendor, struct file kernel,
     struct boot_error error;
     struct ringside_regs entry;
 
-    session_machine(s, &vm, vendor);
+    session_machine(s, &soft_engine, &vm, vendor);
     if (boot_load(soft_vm(s->soft), &config, &entry, &error))
         session_fail("%s", error.text);
     soft_set_entry(s->soft, &entry);

@@ -1,13 +1,16 @@
-/* A machine of the soft engine and a debugger, in one process and on one thread: for long runs. */
+/* A machine of any engine and a debugger, in one process: for long runs. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "session.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { SLICE = 100000, LONGEST = 200000000 /* instructions for one reply */ };
+/* For one reply: instructions of the soft engine, and seconds of one that has its own threads. */
+enum { SLICE = 100000, LONGEST = 200000000, PATIENCE = 30 };
 
 _Noreturn void session_fail(const char *format, ...)
 {
@@ -36,39 +39,72 @@ static void ended(void *ctx, int what, int status)
     ((struct session *)ctx)->ended = true;
 }
 
-void session_machine(struct session *s, const struct vm_config *vm, enum soft_vendor vendor)
+static size_t serial_takes(void *ctx)
 {
-    const struct soft_config config = {
-        .vm = *vm, .vendor = vendor, .ctx = s, .serial_out = serial_out, .ended = ended};
+    (void)ctx;
+    return SIZE_MAX;
+}
+
+static void declined(void *ctx, const char *text)
+{
+    (void)ctx;
+    session_fail("%s", text);
+}
+
+void session_machine(struct session *s, const struct engine_ops *ops, const struct vm_config *vm,
+                     enum soft_vendor vendor)
+{
+    const struct engine_config config = {
+        .vm = *vm,
+        .vendor = vendor,
+        .ctx = s,
+        .serial_out = serial_out,
+        .serial_takes = serial_takes,
+        .ended = ended,
+        .declined = declined,
+    };
     int error;
 
     memset(s, 0, sizeof *s);
-    s->amd = vendor == SOFT_AMD;
+    s->ops = ops;
     s->skip_idle = true;
-    s->soft = soft_new(&config, &error);
-    if (!s->soft)
+    s->engine = ops->create(&config, &error);
+    if (!s->engine)
         session_fail("no machine: %s", strerror(error));
+    s->soft = ops == &soft_engine ? s->engine : NULL;
+    s->amd = ops->is_amd(s->engine);
 }
 
 void session_free(struct session *s)
 {
-    soft_free(s->soft);
+    s->ops->destroy(s->engine);
+    free(s->memory); /* the engine's threads used it */
+}
+
+void session_turn(struct session *s)
+{
+    enum { A_WHILE_MS = 10 };
+    struct pollfd event = {.fd = s->ops->event_fd(s->engine), .events = POLLIN};
+    uint64_t idle;
+
+    if (s->ops->run(s->engine, SLICE, s->skip_idle, &idle) == ENGINE_IDLE)
+        poll(&event, 1, A_WHILE_MS);
 }
 
 void session_run_to(struct session *s, const char *text)
 {
-    uint64_t idle;
-
-    while (!strstr(s->console, text))
-        if (soft_run(s->soft, SLICE, s->skip_idle, &idle) != SOFT_BUSY)
+    while (!strstr(s->console, text)) {
+        if (s->ended)
             session_fail("the guest never printed: %s", text);
+        session_turn(s);
+    }
 }
 
 struct ringside_regs session_regs(struct session *s, unsigned vcpu)
 {
     struct ringside_regs regs;
 
-    soft_target()->read_regs(s->soft, vcpu, &regs);
+    s->ops->target->read_regs(s->engine, vcpu, &regs);
     return regs;
 }
 
@@ -118,9 +154,27 @@ static bool take_reply(struct session *s)
     return true;
 }
 
+static uint64_t progress(struct session *s)
+{
+    return s->soft ? soft_instructions(s->soft) : (uint64_t)time(NULL);
+}
+
+/* The server takes a packet when the vCPUs are where it expects them. */
+static void exchange(struct session *s, const char *bytes, size_t n, const char *what)
+{
+    uint64_t limit = progress(s) + (s->soft ? LONGEST : PATIENCE);
+    size_t taken = ringside_input(s->rs, bytes, n);
+
+    while (taken < n || !take_reply(s)) {
+        if (progress(s) > limit || s->ended)
+            session_fail("%s: no reply", what);
+        session_turn(s);
+        taken += ringside_input(s->rs, bytes + taken, n - taken);
+    }
+}
+
 const char *session_ask(struct session *s, const char *packet)
 {
-    uint64_t limit = soft_instructions(s->soft) + LONGEST, idle;
     char frame[256];
     unsigned sum = 0;
     int n;
@@ -128,14 +182,15 @@ const char *session_ask(struct session *s, const char *packet)
     for (const char *c = packet; *c; c++)
         sum += (unsigned char)*c;
     n = snprintf(frame, sizeof frame, "$%s#%02x", packet, sum & 0xff);
-    if (n < 0 || ringside_input(s->rs, frame, (size_t)n) != (size_t)n)
-        session_fail("%s: not taken", packet);
-    while (!take_reply(s)) {
-        if (soft_instructions(s->soft) > limit || s->ended)
-            session_fail("%s: no reply", packet);
-        soft_run(s->soft, SLICE, s->skip_idle, &idle);
-    }
+    if (n < 0 || (size_t)n >= sizeof frame)
+        session_fail("%s: too long", packet);
+    exchange(s, frame, (size_t)n, packet);
     return s->reply;
+}
+
+void session_interrupt(struct session *s)
+{
+    exchange(s, "\x03", 1, "Ctrl-C");
 }
 
 void session_expect(struct session *s, const char *packet, const char *start_of_reply)
@@ -168,12 +223,13 @@ unsigned session_stopped(const struct session *s)
     return (unsigned)strtoul(thread, NULL, 16) - 1;
 }
 
-void session_attach(struct session *s, const struct ringside_target *target, unsigned step_ways)
+static void serve(struct session *s, const struct ringside_target *target, unsigned step_ways)
 {
-    const unsigned vcpus = target->vcpu_count(s->soft);
+    const unsigned vcpus = target->vcpu_count(s->engine);
     const struct ringside_config config = {
         .target = target,
-        .ctx = s->soft,
+        .port = s->ops->port,
+        .ctx = s->engine,
         .stop_on_attach = true,
         .resume_on_detach = true,
         .amd = s->amd,
@@ -183,9 +239,17 @@ void session_attach(struct session *s, const struct ringside_target *target, uns
 
     s->memory = aligned_alloc(16, (ringside_size(vcpus) + 15) & ~(size_t)15);
     s->rs = s->memory ? ringside_init(s->memory, &config) : NULL;
-    if (!s->rs || ringside_connect(s->rs))
+    if (!s->rs)
         session_fail("no server");
-    soft_set_server(s->soft, s->rs);
+    s->ops->set_server(s->engine, s->rs);
+}
+
+void session_attach(struct session *s, const struct ringside_target *target, unsigned step_ways)
+{
+    if (!s->rs)
+        serve(s, target, step_ways);
+    if (ringside_connect(s->rs))
+        session_fail("the server is not free");
     session_expect(s, "QStartNoAckMode", "OK");
     session_expect(s, "qSupported:swbreak+;hwbreak+", "PacketSize");
     session_expect(s, "?", "T");
@@ -195,7 +259,4 @@ void session_detach(struct session *s)
 {
     session_expect(s, "D", "OK");
     ringside_disconnect(s->rs);
-    soft_set_server(s->soft, NULL);
-    free(s->memory);
-    s->rs = NULL;
 }

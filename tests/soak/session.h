@@ -1,4 +1,4 @@
-/* A machine of the soft engine and a debugger, in one process and on one thread: for long runs. */
+/* A machine of any engine and a debugger, in one process: for long runs. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #ifndef SOAK_SESSION_H
 #define SOAK_SESSION_H
@@ -6,8 +6,10 @@
 #include "engine/engine.h"
 
 struct session {
-    struct soft *soft;
-    struct ringside *rs;
+    const struct engine_ops *ops;
+    void *engine;
+    struct soft *soft;   /* the same, where it is the soft engine */
+    struct ringside *rs; /* NULL: nobody has attached yet */
     void *memory;
     bool amd, skip_idle;
     bool ended; /* the guest asked for it */
@@ -18,20 +20,24 @@ struct session {
 
 _Noreturn void session_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* A machine without a server. */
-void session_machine(struct session *s, const struct vm_config *vm, enum soft_vendor vendor);
-/* The server for it; target may be the engine's with some groups left out. */
+/* A machine without a server; the vendor is the soft engine's choice. */
+void session_machine(struct session *s, const struct engine_ops *ops, const struct vm_config *vm,
+                     enum soft_vendor vendor);
+/* The first time that makes the server; target may be the engine's with some groups left out. */
 void session_attach(struct session *s, const struct ringside_target *target, unsigned step_ways);
-void session_detach(struct session *s); /* "D", and the server is gone */
+void session_detach(struct session *s); /* "D" */
 void session_free(struct session *s);
 
 /* Send a packet and run the guest until its reply is there. */
 const char *session_ask(struct session *s, const char *packet);
+void session_interrupt(struct session *s); /* Ctrl-C */
 void session_expect(struct session *s, const char *packet, const char *start_of_reply);
 /* A monitor command; its output goes unread. */
 void session_monitor(struct session *s, const char *command);
 /* The vCPU of the stop reply that came last. */
 unsigned session_stopped(const struct session *s);
+/* Let the guest run for a while, in which nothing is asked. */
+void session_turn(struct session *s);
 /* Without a debugger: run until the guest has printed text. */
 void session_run_to(struct session *s, const char *text);
 

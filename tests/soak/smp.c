@@ -1,8 +1,8 @@
 /* Four vCPUs run through one breakpoint and count themselves how often: every time is told once. */
 /*
- * usage: soak_smp HITS
- * So many stops for each way to step and each kind of breakpoint.  Most are left by letting all
- * vCPUs go, some by a step of the one that was stopped.
+ * usage: soak_smp HITS [kvm]
+ * So many stops for each way to step, kind of breakpoint and place.  Most are left by letting all
+ * vCPUs go, some by a step of the one that was stopped.  What the engine refuses is not tried.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
@@ -11,9 +11,28 @@
 
 #include "session.h"
 
-enum { CPUS = 4, RAM = 1 << 20, CODE = 0x1000, COUNTS = 0x5000 };
+enum { CPUS = 4, RAM = 1 << 20, CODE = 0x1000, COUNTS = 0x5000, SKIPPED = 77 };
 
-extern const uint8_t smp_guest[], smp_guest_place[], smp_guest_next[], smp_guest_end[];
+extern const uint8_t smp_guest[], smp_guest_count[], smp_guest_counted[], smp_guest_tested[],
+    smp_guest_end[];
+
+/* The instruction that counts is locked, so that a software CPU must not do it beside vCPUs that
+ * run; the one behind it is not. */
+static const struct place {
+    const uint8_t *at, *next;
+    bool counted; /* by those who stand there */
+} places[] = {
+    {smp_guest_count, smp_guest_counted, false},
+    {smp_guest_counted, smp_guest_tested, true},
+};
+
+struct trial {
+    const struct engine_ops *ops;
+    enum soft_vendor vendor;
+    const char *way;
+    bool hardware;
+    const struct place *place;
+};
 
 static uint64_t address_of(const uint8_t *label)
 {
@@ -24,29 +43,30 @@ static uint32_t count_of(struct session *s, unsigned vcpu)
 {
     uint32_t count;
 
-    vm_read(soft_vm(s->soft), COUNTS + 4 * vcpu, &count, sizeof count);
+    vm_read(s->ops->vm(s->engine), COUNTS + 4 * vcpu, &count, sizeof count);
     return count;
 }
 
-static void start(struct session *s, enum soft_vendor vendor)
+static void start(struct session *s, const struct trial *trial)
 {
     const struct vm_config vm = {.ram_bytes = RAM, .cpus = CPUS, .exit_port = -1};
+    struct ringside_regs regs = session_flat(CODE);
 
-    session_machine(s, &vm, vendor);
-    vm_write(soft_vm(s->soft), CODE, smp_guest, (size_t)(smp_guest_end - smp_guest));
+    session_machine(s, trial->ops, &vm, trial->vendor);
+    vm_write(s->ops->vm(s->engine), CODE, smp_guest, (size_t)(smp_guest_end - smp_guest));
     for (unsigned i = 0; i < CPUS; i++) {
-        struct ringside_regs regs = session_flat(CODE);
-
         regs.apic_base = session_regs(s, i).apic_base;
         regs.gpr[RINGSIDE_RSI] = i;
         regs.gpr[RINGSIDE_RDI] = COUNTS;
-        if (soft_target()->write_regs(s->soft, i, &regs))
+        if (i == 0)
+            s->ops->set_entry(s->engine, &regs);
+        else if (s->ops->target->write_regs(s->engine, i, &regs))
             session_fail("vCPU %u does not start", i);
     }
 }
 
 /* The one that stopped takes its step, and nobody else moves. */
-static void leave_by_step(struct session *s, unsigned vcpu)
+static void leave_by_step(struct session *s, const struct place *place, unsigned vcpu)
 {
     struct ringside_regs before[CPUS];
     char packet[32];
@@ -55,7 +75,7 @@ static void leave_by_step(struct session *s, unsigned vcpu)
         before[i] = session_regs(s, i);
     snprintf(packet, sizeof packet, "vCont;s:%x", vcpu + 1);
     session_expect(s, packet, "T05");
-    if (session_stopped(s) != vcpu || session_regs(s, vcpu).rip != address_of(smp_guest_next))
+    if (session_stopped(s) != vcpu || session_regs(s, vcpu).rip != address_of(place->next))
         session_fail("a step of vCPU %u went astray: %s", vcpu, s->reply);
     for (unsigned i = 0; i < CPUS; i++) {
         const struct ringside_regs after = session_regs(s, i);
@@ -65,85 +85,132 @@ static void leave_by_step(struct session *s, unsigned vcpu)
     }
 }
 
-static void count_hits(struct session *s, const char *reason, unsigned hits, unsigned told[CPUS])
+/* Told once before each time it runs through, neither more nor less. */
+static void compare(struct session *s, const struct place *place, unsigned stopped,
+                    const unsigned told[CPUS])
 {
+    for (unsigned i = 0; i < CPUS; i++) {
+        unsigned ahead = place->counted ? count_of(s, i) - told[i] : told[i] - count_of(s, i);
+        if (ahead > 1 || (i == stopped && ahead == place->counted))
+            session_fail("vCPU %u was told %u times, and counts %u", i, told[i], count_of(s, i));
+    }
+}
+
+static void count_hits(struct session *s, const struct trial *trial, unsigned hits,
+                       unsigned told[CPUS])
+{
+    const char *reason = trial->hardware ? "hwbreak" : "swbreak";
+
     for (unsigned n = 0; n < hits; n++) {
         session_expect(s, "vCont;c", "T05");
         unsigned vcpu = session_stopped(s);
 
-        if (!strstr(s->reply, reason) || session_regs(s, vcpu).rip != address_of(smp_guest_place))
+        if (!strstr(s->reply, reason) || session_regs(s, vcpu).rip != address_of(trial->place->at))
             session_fail("another stop: %s", s->reply);
         told[vcpu]++;
-        /* Told once before each time it runs through, neither more nor less. */
-        for (unsigned i = 0; i < CPUS; i++) {
-            unsigned ahead = told[i] - count_of(s, i);
-            if (ahead > 1 || (i == vcpu && !ahead))
-                session_fail("hit %u: vCPU %u was told %u times, and counts %u", n, i, told[i],
-                             count_of(s, i));
-        }
+        compare(s, trial->place, vcpu, told);
         if (n % 5 == 0)
-            leave_by_step(s, vcpu);
+            leave_by_step(s, trial->place, vcpu);
     }
 }
 
+static void goes_on(struct session *s)
+{
+    enum { TURNS = 1000, ROUNDS = 100 };
+    unsigned before[CPUS], slow = CPUS;
+
+    for (unsigned i = 0; i < CPUS; i++)
+        before[i] = count_of(s, i);
+    for (unsigned turn = 0; turn < TURNS && slow; turn++) {
+        session_turn(s);
+        slow = 0;
+        for (unsigned i = 0; i < CPUS; i++)
+            slow += count_of(s, i) - before[i] < ROUNDS;
+    }
+    if (slow)
+        session_fail("%u vCPUs do not go on", slow);
+}
+
+/* The next debugger finds the machine as it was. */
 static void nothing_is_left(struct session *s)
 {
+    const struct ringside_regs clean = session_flat(CODE);
     const size_t size = (size_t)(smp_guest_end - smp_guest);
-    uint64_t idle;
-    uint32_t before[CPUS];
 
-    if (memcmp(vm_ram(soft_vm(s->soft), CODE, size), smp_guest, size) != 0)
+    session_attach(s, s->ops->target, 0);
+    if (memcmp(vm_ram(s->ops->vm(s->engine), CODE, size), smp_guest, size) != 0)
         session_fail("a byte is left in the guest");
     for (unsigned i = 0; i < CPUS; i++) {
-        const struct ringside_regs regs = session_regs(s, i), clean = session_flat(CODE);
+        const struct ringside_regs regs = session_regs(s, i);
         if (regs.dr7 != clean.dr7 || regs.dr6 != clean.dr6 || regs.debugctl || regs.pending_debug ||
             memcmp(regs.dr, clean.dr, sizeof regs.dr) != 0 || regs.rflags & 0x100)
             session_fail("vCPU %u is not as it was", i);
-        before[i] = count_of(s, i);
     }
-    if (soft_run(s->soft, 200000, true, &idle) != SOFT_BUSY)
-        session_fail("the guest does not go on");
-    for (unsigned i = 0; i < CPUS; i++)
-        if (count_of(s, i) - before[i] < 100)
-            session_fail("vCPU %u does not go on", i);
 }
 
-static void soak(enum soft_vendor vendor, const char *way, bool hardware, unsigned hits)
+static void soak(const struct trial *trial, unsigned hits)
 {
+    const char *vendor = trial->vendor == SOFT_AMD ? "amd" : "intel";
     static struct session s;
     unsigned told[CPUS] = {0};
     char packet[64];
 
-    start(&s, vendor);
-    session_attach(&s, soft_target(), 0);
-    snprintf(packet, sizeof packet, "step-method %s", way);
+    start(&s, trial);
+    session_attach(&s, s.ops->target, 0);
+    snprintf(packet, sizeof packet, "step-method %s", trial->way);
     session_monitor(&s, packet);
-    snprintf(packet, sizeof packet, "Z%u,%llx,1", hardware,
-             (unsigned long long)address_of(smp_guest_place));
-    session_expect(&s, packet, "OK");
-    count_hits(&s, hardware ? "hwbreak" : "swbreak", hits, told);
-    session_detach(&s);
-    nothing_is_left(&s);
-    printf("%s, %s, Z%u: %u %u %u %u hits\n", vendor == SOFT_AMD ? "amd" : "intel", way, hardware,
-           told[0], told[1], told[2], told[3]);
+    snprintf(packet, sizeof packet, "Z%u,%llx,1", trial->hardware,
+             (unsigned long long)address_of(trial->place->at));
+    bool refused = *session_ask(&s, packet) == 'E';
+    if (!refused) {
+        count_hits(&s, trial, hits, told);
+        session_detach(&s);
+        goes_on(&s);
+        nothing_is_left(&s);
+    }
+    printf("%s, %s, Z%u %s the count: ", s.soft ? vendor : s.ops->name, trial->way, trial->hardware,
+           trial->place->counted ? "after" : "at");
+    printf(refused ? "refused\n" : "%u %u %u %u hits\n", told[0], told[1], told[2], told[3]);
+    fflush(stdout);
     session_free(&s);
+}
+
+static void need_kvm(void)
+{
+    struct kvm_verdict verdict;
+
+    kvm_try(&verdict);
+    if (verdict.usable)
+        return;
+    printf("%s\n", verdict.text);
+    exit(SKIPPED);
 }
 
 int main(int argc, char **argv)
 {
     static const struct {
+        const struct engine_ops *ops;
         enum soft_vendor vendor;
         const char *way;
     } ways[] = {
-        {SOFT_INTEL, "emulate"}, {SOFT_INTEL, "monitor-trap"},   {SOFT_INTEL, "trap-flag"},
-        {SOFT_AMD, "emulate"},   {SOFT_AMD, "interrupt-shadow"}, {SOFT_AMD, "trap-flag"},
+        {&soft_engine, SOFT_INTEL, "emulate"},        {&soft_engine, SOFT_INTEL, "monitor-trap"},
+        {&soft_engine, SOFT_INTEL, "trap-flag"},      {&soft_engine, SOFT_AMD, "emulate"},
+        {&soft_engine, SOFT_AMD, "interrupt-shadow"}, {&soft_engine, SOFT_AMD, "trap-flag"},
+        {&kvm_engine, SOFT_INTEL, "emulate"},         {&kvm_engine, SOFT_INTEL, "trap-flag"},
     };
-    const unsigned hits = argc == 2 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
+    const unsigned hits = argc >= 2 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
+    const bool on_kvm = argc == 3 && strcmp(argv[2], "kvm") == 0;
 
-    if (!hits)
-        session_fail("usage: soak_smp HITS");
-    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++)
-        for (unsigned hardware = 0; hardware < 2; hardware++)
-            soak(ways[i].vendor, ways[i].way, hardware, hits);
+    if (!hits || argc > 3 || (argc == 3 && !on_kvm))
+        session_fail("usage: soak_smp HITS [kvm]");
+    if (on_kvm)
+        need_kvm();
+    for (size_t i = 0; i < 4 * sizeof ways / sizeof *ways; i++) {
+        const struct trial trial = {
+            ways[i / 4].ops, ways[i / 4].vendor, ways[i / 4].way, i & 1, &places[i >> 1 & 1],
+        };
+        if ((trial.ops == &kvm_engine) == on_kvm)
+            soak(&trial, hits);
+    }
     return 0;
 }

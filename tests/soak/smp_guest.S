@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Position-independent 32-bit code; ESI is the vCPU's number, EDI where the counters are. */
     .section .rodata
-    .globl smp_guest, smp_guest_place, smp_guest_next, smp_guest_end
+    .globl smp_guest, smp_guest_count, smp_guest_counted, smp_guest_tested, smp_guest_end
     .code32
 smp_guest:
     leal 3(%esi), %ecx
@@ -10,10 +10,11 @@ smp_guest:
     addl %esi, %eax
     decl %ecx
     jnz 1b
-smp_guest_place:
+smp_guest_count:
     lock incl (%edi,%esi,4)
-smp_guest_next:
+smp_guest_counted:
     testb $0x70, %al
+smp_guest_tested:
     jnz smp_guest
     pause
     jmp smp_guest
