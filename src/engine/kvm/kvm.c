@@ -242,7 +242,7 @@ static bool is_amd(void *engine)
 
 static void server_has_news(void *ctx)
 {
-    kvm_tell_tool(ctx);
+    ((struct kvm_machine *)ctx)->news = true;
 }
 
 static void set_server(void *engine, struct ringside *server)

@@ -55,6 +55,7 @@ struct kvm_vcpu {
     bool started;
     pthread_cond_t wakes; /* with server_lock */
     bool woken;           /* with server_lock */
+    bool inside;          /* in KVM_RUN, or about to be */
 
     bool unfinished;  /* an access was served; its instruction ends within the next KVM_RUN */
     bool shut_down;   /* by a triple fault: cannot be entered any more; told already */
@@ -113,6 +114,8 @@ struct kvm_machine {
     bool leaving;  /* read without a lock too: the threads end */
 
     pthread_mutex_t server_lock;
+    uint64_t to_wake; /* vCPUs, and the tool's thread, once server_lock is free */
+    bool news;
     struct kvm_page *pages[KVM_PAGE_BUCKETS]; /* under server_lock */
     size_t page_count;
     struct kvm_watch {

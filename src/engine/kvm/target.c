@@ -182,20 +182,41 @@ static void lock(void *ctx)
     pthread_mutex_lock(&((struct kvm_machine *)ctx)->server_lock);
 }
 
+/* Who is woken needs the lock first: so wakes and news go out when it is free. */
 static void unlock(void *ctx)
 {
-    pthread_mutex_unlock(&((struct kvm_machine *)ctx)->server_lock);
+    struct kvm_machine *machine = ctx;
+    uint64_t vcpus = machine->to_wake;
+    bool news = machine->news;
+
+    machine->to_wake = 0;
+    machine->news = false;
+    pthread_mutex_unlock(&machine->server_lock);
+    for (; vcpus; vcpus &= vcpus - 1)
+        pthread_cond_signal(&machine->vcpu[__builtin_ctzll(vcpus)].wakes);
+    if (news)
+        kvm_tell_tool(machine);
 }
 
-static void wait(void *ctx, unsigned vcpu)
+/* Or until the machine ends. */
+static void wait(void *ctx, unsigned index)
 {
-    pthread_cond_wait(&vcpu_of(ctx, vcpu)->wakes, &((struct kvm_machine *)ctx)->server_lock);
+    struct kvm_machine *machine = ctx;
+    struct kvm_vcpu *vcpu = &machine->vcpu[index];
+
+    unlock(machine); /* what is due goes out first */
+    lock(machine);
+    while (!vcpu->woken && !kvm_leaving(machine))
+        pthread_cond_wait(&vcpu->wakes, &machine->server_lock);
+    vcpu->woken = false;
 }
 
 static void wake(void *ctx, unsigned vcpu)
 {
-    vcpu_of(ctx, vcpu)->woken = true;
-    pthread_cond_signal(&vcpu_of(ctx, vcpu)->wakes);
+    struct kvm_machine *machine = ctx;
+
+    machine->vcpu[vcpu].woken = true;
+    machine->to_wake |= (uint64_t)1 << vcpu;
 }
 
 const struct ringside_port kvm_port = {lock, unlock, wait, wake};

@@ -35,8 +35,9 @@ void kvm_vcpu_unmake(struct kvm_vcpu *vcpu)
 /*
  * immediate_exit is set by whoever kicks, and cleared by the thread alone, before it asks the
  * server: a kick after that ends the next KVM_RUN at once, however late it begins; one that comes
- * while the guest runs ends it by the signal.  One that comes while the thread serves an access
- * ends the KVM_RUN that completes it.
+ * while the guest runs ends it by the signal.  `inside` is set before KVM_RUN looks at the flag and
+ * read after the flag was set: one of the two sees the other.  One that comes while the thread
+ * serves an access ends the KVM_RUN that completes it.
  *
  * Nothing that a kick announces is overlooked: who kicks has changed first what the thread looks at
  * after it cleared the flag, and both are in one order for all.
@@ -48,7 +49,8 @@ void kvm_vcpu_kick(struct kvm_vcpu *vcpu)
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     if (!vcpu->started || pthread_equal(vcpu->thread, pthread_self()))
         return;
-    pthread_kill(vcpu->thread, KVM_KICK);
+    if (__atomic_load_n(&vcpu->inside, __ATOMIC_SEQ_CST))
+        pthread_kill(vcpu->thread, KVM_KICK);
     kvm_leave_console(vcpu->machine);
 }
 
@@ -104,7 +106,9 @@ static void debug_exit(struct kvm_vcpu *vcpu)
 static void enter_guest(struct kvm_vcpu *vcpu)
 {
     kvm_state_forget(vcpu);
+    __atomic_store_n(&vcpu->inside, true, __ATOMIC_SEQ_CST);
     int result = ioctl(vcpu->fd, KVM_RUN, 0);
+    __atomic_store_n(&vcpu->inside, false, __ATOMIC_SEQ_CST);
 
     vcpu->unfinished = false;
     if (result < 0) {
@@ -138,11 +142,9 @@ static void park(struct kvm_vcpu *vcpu)
 {
     struct kvm_machine *machine = vcpu->machine;
 
-    pthread_mutex_lock(&machine->server_lock);
-    while (!vcpu->woken && !kvm_leaving(machine))
-        pthread_cond_wait(&vcpu->wakes, &machine->server_lock);
-    vcpu->woken = false;
-    pthread_mutex_unlock(&machine->server_lock);
+    kvm_port.lock(machine);
+    kvm_port.wait(machine, vcpu->index);
+    kvm_port.unlock(machine);
 }
 
 /* The guest has asked for it: what is behind that instruction is not executed any more. */
