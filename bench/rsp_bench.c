@@ -5,13 +5,12 @@
  *        rsp_bench PORT trips SECONDS                round trips a second that ask for nothing
  *        rsp_bench PORT memory BEGIN LENGTH SECONDS  MB a second by 'm' (and 'x' if it is there)
  *        rsp_bench PORT range AT BEGIN END           seconds from a breakpoint AT to leaving a
- * range
- *        rsp_bench PORT breakpoints BEGIN N AT SECONDS
- *                  seconds to set N breakpoints, sent without waiting for each, and microseconds
- *                  for a hit of one AT, with all that GDB does to continue (0 seconds: none)
- *        rsp_bench PORT evaluate AT SECONDS          such hits a second with the registers read: as
- *                                                    if the debugger evaluates a condition
- *        rsp_bench PORT condition AT NEXT TURNS      evaluations a second if the server does it
+ * range rsp_bench PORT breakpoints BEGIN N AT SECONDS seconds to set N breakpoints, sent without
+ * waiting for each, and microseconds for a hit of one AT, with all that GDB does to continue (0
+ * seconds: none) rsp_bench PORT stops 0|1 AT SECONDS         such hits a second, of a software (Z0)
+ * or a hardware breakpoint (Z1) rsp_bench PORT evaluate AT SECONDS          such hits a second with
+ * the registers read: as if the debugger evaluates a condition rsp_bench PORT condition AT NEXT
+ * TURNS      evaluations a second if the server does it
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -239,11 +238,13 @@ static void expect_ok(const char *format, uint64_t at)
         die(reply);
 }
 
-/* How many stops a second at a breakpoint that GDB continues from each time. */
-static double stops(uint64_t at, double seconds, bool read_registers)
+/* What GDB does with each hit: all out, one step off it, all in again. */
+static double stops(bool hardware, uint64_t at, double seconds, bool read_registers)
 {
+    const char *set = hardware ? "Z1,%llx,1" : "Z0,%llx,1";
+    const char *clear = hardware ? "z1,%llx,1" : "z0,%llx,1";
     unsigned n = 0;
-    expect_ok("Z0,%llx,1", at);
+    expect_ok(set, at);
     ask("vCont;c");
     double start = now();
     for (; now() - start < seconds; n++) {
@@ -251,9 +252,9 @@ static double stops(uint64_t at, double seconds, bool read_registers)
             die(reply);
         if (read_registers)
             ask("g");
-        expect_ok("z0,%llx,1", at);
+        expect_ok(clear, at);
         ask("vCont;s:1");
-        expect_ok("Z0,%llx,1", at);
+        expect_ok(set, at);
         ask("vCont;c");
     }
     return n / (now() - start);
@@ -277,7 +278,8 @@ int main(int argc, char **argv)
 {
     bool binary;
     if (argc < 4)
-        die("usage: rsp_bench PORT steps|trips|memory|range|breakpoints|evaluate|condition ...");
+        die("usage: rsp_bench PORT steps|trips|memory|range|breakpoints|stops|evaluate|condition "
+            "...");
     connect_to(argv[1]);
     size_t packet = handshake(&binary);
     if (strcmp(argv[2], "steps") == 0) {
@@ -297,13 +299,18 @@ int main(int argc, char **argv)
         printf("%.3f ", set);
         fflush(stdout);
         double seconds = atof(argv[6]);
-        printf("%.1f\n", seconds > 0 ? 1e6 / stops(strtoull(argv[5], NULL, 0), seconds, false) : 0);
+        printf("%.1f\n",
+               seconds > 0 ? 1e6 / stops(false, strtoull(argv[5], NULL, 0), seconds, false) : 0);
     } else if (strcmp(argv[2], "evaluate") == 0 && argc == 5) {
-        printf("%.0f\n", stops(strtoull(argv[3], NULL, 0), atof(argv[4]), true));
+        printf("%.0f\n", stops(false, strtoull(argv[3], NULL, 0), atof(argv[4]), true));
+    } else if (strcmp(argv[2], "stops") == 0 && argc == 6) {
+        bool hardware = strcmp(argv[3], "1") == 0;
+        printf("%.0f\n", stops(hardware, strtoull(argv[4], NULL, 0), atof(argv[5]), false));
     } else if (strcmp(argv[2], "condition") == 0 && argc == 6) {
         bench_condition(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0), atof(argv[5]));
     } else {
-        die("usage: rsp_bench PORT steps|trips|memory|range|breakpoints|evaluate|condition ...");
+        die("usage: rsp_bench PORT steps|trips|memory|range|breakpoints|stops|evaluate|condition "
+            "...");
     }
     return 0;
 }
