@@ -1,6 +1,6 @@
 /* Shifts, rotates, double shifts, bit tests, bit scans and counts, BSWAP and CRC32. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "cpu/internal.h"
+#include "cpu/template.h"
 
 /* The count of a shift: modulo 32, or 64 for 64-bit operands (Intel SDM vol. 2, "SAL/SAR/SHL/SHR").
  */
@@ -34,146 +34,119 @@ static inline int set_destination(struct cpu *cpu, const struct x86_insn *insn, 
     return CPU_NEXT;
 }
 
+static inline bool bit(uint64_t value, unsigned n)
+{
+    return value >> n & 1;
+}
+
 /*
- * Shifts set CF to the last bit shifted out and OF to what a shift by one means.  Where a count of
- * more than one leaves OF undefined, and for AF, we give what Intel's processors do: the same
- * formula, and 0.
+ * What a shift or a rotate makes of a value, by a count that is not 0.  Both set CF to the last bit
+ * shifted out and OF to what a shift by one means.  Where a count of more than one leaves OF
+ * undefined, and for AF, we give what Intel's processors do: the same formula, and 0.
  */
-static inline int shl(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
+struct shifted {
+    uint64_t result;
+    bool cf, of;
+};
+
+CPU_TEMPLATE struct shifted shl(uint64_t a, unsigned count, unsigned size)
 {
-    unsigned bits = 8 * size, count;
-    uint64_t a, result;
+    const unsigned bits = 8 * size;
+    const uint64_t result = cpu_zext(a << count, size);
+    const bool cf = count <= bits && bit(a, bits - count);
 
-    CPU_TRY(shift_count(cpu, insn, 1, &count));
-    CPU_TRY(destination(cpu, insn, size, &a));
-    result = cpu_zext(a << count, size);
-    CPU_TRY(set_destination(cpu, insn, size, result));
-    if (count) {
-        bool cf = count <= bits && (a >> (bits - count) & 1);
-
-        cpu_flags_logic(cpu, size, result);
-        cpu_set_cf_of(cpu, cf, (result >> (bits - 1) & 1) ^ cf);
-    }
-    return CPU_NEXT;
+    return (struct shifted){result, cf, bit(result, bits - 1) ^ cf};
 }
 
-static inline int shr(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
+CPU_TEMPLATE struct shifted shr(uint64_t a, unsigned count, unsigned size)
 {
-    unsigned bits = 8 * size, count;
-    uint64_t a, result;
+    const unsigned bits = 8 * size;
+    const uint64_t result = a >> count;
 
-    CPU_TRY(shift_count(cpu, insn, 1, &count));
-    CPU_TRY(destination(cpu, insn, size, &a));
-    result = a >> count;
-    CPU_TRY(set_destination(cpu, insn, size, result));
-    if (count) {
-        cpu_flags_logic(cpu, size, result);
-        cpu_set_cf_of(cpu, a >> (count - 1) & 1, (result >> (bits - 1) ^ result >> (bits - 2)) & 1);
-    }
-    return CPU_NEXT;
+    return (struct shifted){result, bit(a, count - 1), bit(result ^ result << 1, bits - 1)};
 }
 
-static inline int sar(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
+CPU_TEMPLATE struct shifted sar(uint64_t a, unsigned count, unsigned size)
 {
-    unsigned count;
-    uint64_t a, result;
-    int64_t wide;
+    const int64_t wide = (int64_t)cpu_sext(a, size);
 
-    CPU_TRY(shift_count(cpu, insn, 1, &count));
-    CPU_TRY(destination(cpu, insn, size, &a));
-    wide = (int64_t)cpu_sext(a, size);
-    result = cpu_zext((uint64_t)(wide >> count), size);
-    CPU_TRY(set_destination(cpu, insn, size, result));
-    if (count) {
-        cpu_flags_logic(cpu, size, result);
-        cpu_set_cf_of(cpu, wide >> (count - 1) & 1, false);
+    return (struct shifted){cpu_zext((uint64_t)(wide >> count), size), wide >> (count - 1) & 1,
+                            false};
+}
+
+CPU_TEMPLATE struct shifted rol(uint64_t a, unsigned count, unsigned size)
+{
+    const unsigned bits = 8 * size, turn = count & (bits - 1);
+    const uint64_t result = turn ? cpu_zext(a << turn | a >> (bits - turn), size) : a;
+
+    return (struct shifted){result, bit(result, 0), bit(result, bits - 1) ^ bit(result, 0)};
+}
+
+CPU_TEMPLATE struct shifted ror(uint64_t a, unsigned count, unsigned size)
+{
+    const unsigned bits = 8 * size, turn = count & (bits - 1);
+    const uint64_t result = turn ? cpu_zext(a >> turn | a << (bits - turn), size) : a;
+
+    return (struct shifted){result, bit(result, bits - 1), bit(result ^ result << 1, bits - 1)};
+}
+
+/* Through carry: bits + 1 places turn, and count is at most bits. */
+CPU_TEMPLATE struct shifted rcl(uint64_t a, unsigned count, unsigned size, bool carry)
+{
+    const unsigned bits = 8 * size;
+    const bool cf = bit(a, bits - count);
+    uint64_t result = (count < bits ? a << count : 0) | (uint64_t)carry << (count - 1);
+
+    if (count > 1)
+        result |= a >> (bits + 1 - count);
+    result = cpu_zext(result, size);
+    return (struct shifted){result, cf, bit(result, bits - 1) ^ cf};
+}
+
+CPU_TEMPLATE struct shifted rcr(uint64_t a, unsigned count, unsigned size, bool carry)
+{
+    const unsigned bits = 8 * size;
+    uint64_t result = (count < bits ? a >> count : 0) | (uint64_t)carry << (bits - count);
+
+    if (count > 1)
+        result |= a << (bits + 1 - count);
+    result = cpu_zext(result, size);
+    return (struct shifted){result, bit(a, count - 1), bit(result ^ result << 1, bits - 1)};
+}
+
+CPU_TEMPLATE struct shifted shift_result(const struct cpu *cpu, enum x86_op op, uint64_t a,
+                                         unsigned count, unsigned size)
+{
+    switch (op) {
+    case X86_ROL: return rol(a, count, size);
+    case X86_ROR: return ror(a, count, size);
+    case X86_RCL: return rcl(a, count, size, cpu_cf(cpu));
+    case X86_RCR: return rcr(a, count, size, cpu_cf(cpu));
+    case X86_SHL: return shl(a, count, size);
+    case X86_SHR: return shr(a, count, size);
+    default: return sar(a, count, size);
     }
-    return CPU_NEXT;
 }
 
 /* Rotates touch CF and OF only, and CF even when the count is a multiple of the width. */
-static inline int rol(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
+CPU_TEMPLATE int shift(struct cpu *cpu, const struct x86_insn *insn, enum x86_op op, unsigned size)
 {
-    unsigned bits = 8 * size, count, turn;
-    uint64_t a, result;
+    const bool through_carry = op == X86_RCL || op == X86_RCR;
+    struct shifted s;
+    unsigned count;
+    uint64_t a;
 
     CPU_TRY(shift_count(cpu, insn, 1, &count));
     CPU_TRY(destination(cpu, insn, size, &a));
-    turn = count & (bits - 1);
-    result = turn ? cpu_zext(a << turn | a >> (bits - turn), size) : a;
-    CPU_TRY(set_destination(cpu, insn, size, result));
-    if (count) {
-        bool cf = result & 1;
-
-        cpu_set_cf_of(cpu, cf, (result >> (bits - 1) & 1) ^ cf);
-    }
-    return CPU_NEXT;
-}
-
-static inline int ror(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
-{
-    unsigned bits = 8 * size, count, turn;
-    uint64_t a, result;
-
-    CPU_TRY(shift_count(cpu, insn, 1, &count));
-    CPU_TRY(destination(cpu, insn, size, &a));
-    turn = count & (bits - 1);
-    result = turn ? cpu_zext(a >> turn | a << (bits - turn), size) : a;
-    CPU_TRY(set_destination(cpu, insn, size, result));
-    if (count) {
-        bool cf = result >> (bits - 1) & 1;
-
-        cpu_set_cf_of(cpu, cf, (result >> (bits - 2) & 1) ^ cf);
-    }
-    return CPU_NEXT;
-}
-
-/* Rotates through carry turn bits + 1 places. */
-static inline int rcl(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
-{
-    unsigned bits = 8 * size, count;
-    uint64_t a, result;
-    bool cf = cpu_cf(cpu);
-
-    CPU_TRY(shift_count(cpu, insn, 1, &count));
-    CPU_TRY(destination(cpu, insn, size, &a));
-    if (size < 4)
-        count %= bits + 1;
-    result = a;
-    if (count) {
-        result = (count < bits ? a << count : 0) | (uint64_t)cf << (count - 1);
-        if (count > 1)
-            result |= a >> (bits + 1 - count);
-        result = cpu_zext(result, size);
-        cf = a >> (bits - count) & 1;
-    }
-    CPU_TRY(set_destination(cpu, insn, size, result));
-    if (count)
-        cpu_set_cf_of(cpu, cf, (result >> (bits - 1) & 1) ^ cf);
-    return CPU_NEXT;
-}
-
-static inline int rcr(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
-{
-    unsigned bits = 8 * size, count;
-    uint64_t a, result;
-    bool cf = cpu_cf(cpu);
-
-    CPU_TRY(shift_count(cpu, insn, 1, &count));
-    CPU_TRY(destination(cpu, insn, size, &a));
-    if (size < 4)
-        count %= bits + 1;
-    result = a;
-    if (count) {
-        result = (count < bits ? a >> count : 0) | (uint64_t)cf << (bits - count);
-        if (count > 1)
-            result |= a << (bits + 1 - count);
-        result = cpu_zext(result, size);
-        cf = a >> (count - 1) & 1;
-    }
-    CPU_TRY(set_destination(cpu, insn, size, result));
-    if (count)
-        cpu_set_cf_of(cpu, cf, (result >> (bits - 1) ^ result >> (bits - 2)) & 1);
+    if (through_carry && size < 4)
+        count %= 8 * size + 1;
+    if (!count)
+        return set_destination(cpu, insn, size, a);
+    s = shift_result(cpu, op, a, count, size);
+    CPU_TRY(set_destination(cpu, insn, size, s.result));
+    if (op == X86_SHL || op == X86_SHR || op == X86_SAR)
+        cpu_flags_logic(cpu, size, s.result);
+    cpu_set_cf_of(cpu, s.cf, s.of);
     return CPU_NEXT;
 }
 
@@ -181,9 +154,10 @@ static inline int rcr(struct cpu *cpu, const struct x86_insn *insn, unsigned siz
  * Double shifts.  A 16-bit one by more than 16 is undefined; we shift in the destination's own bits
  * again, as Intel's processors do.
  */
-static inline int double_shift(struct cpu *cpu, const struct x86_insn *insn, unsigned size,
-                               bool left)
+CPU_TEMPLATE int double_shift(struct cpu *cpu, const struct x86_insn *insn, enum x86_op op,
+                              unsigned size)
 {
+    const bool left = op == X86_SHLD;
     unsigned bits = 8 * size, count;
     uint64_t a, b, result;
     bool cf;
@@ -209,16 +183,6 @@ static inline int double_shift(struct cpu *cpu, const struct x86_insn *insn, uns
     cpu_flags_logic(cpu, size, result);
     cpu_set_cf_of(cpu, cf, ((result ^ a) >> (bits - 1)) & 1);
     return CPU_NEXT;
-}
-
-static inline int shld(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
-{
-    return double_shift(cpu, insn, size, true);
-}
-
-static inline int shrd(struct cpu *cpu, const struct x86_insn *insn, unsigned size)
-{
-    return double_shift(cpu, insn, size, false);
 }
 
 /*
@@ -359,51 +323,28 @@ static int crc32(struct cpu *cpu, const struct x86_insn *insn)
     return CPU_NEXT;
 }
 
-/* The handlers of one operation by operand size. */
-#define SIZES(op)                                                                                  \
-    static int op##_8(struct cpu *cpu, const struct x86_insn *insn)                                \
-    {                                                                                              \
-        return op(cpu, insn, 1);                                                                   \
-    }                                                                                              \
-    static int op##_16(struct cpu *cpu, const struct x86_insn *insn)                               \
-    {                                                                                              \
-        return op(cpu, insn, 2);                                                                   \
-    }                                                                                              \
-    static int op##_32(struct cpu *cpu, const struct x86_insn *insn)                               \
-    {                                                                                              \
-        return op(cpu, insn, 4);                                                                   \
-    }                                                                                              \
-    static int op##_64(struct cpu *cpu, const struct x86_insn *insn)                               \
-    {                                                                                              \
-        return op(cpu, insn, 8);                                                                   \
-    }
-#define ROW(op)                                                                                    \
-    {                                                                                              \
-        op##_8, op##_16, op##_32, op##_64                                                          \
-    }
-
-SIZES(rol)
-SIZES(ror)
-SIZES(rcl)
-SIZES(rcr)
-SIZES(shl)
-SIZES(shr)
-SIZES(sar)
-SIZES(shld)
-SIZES(shrd)
+CPU_FORM(rol, any, shift(cpu, insn, X86_ROL, size))
+CPU_FORM(ror, any, shift(cpu, insn, X86_ROR, size))
+CPU_FORM(rcl, any, shift(cpu, insn, X86_RCL, size))
+CPU_FORM(rcr, any, shift(cpu, insn, X86_RCR, size))
+CPU_FORM(shl, any, shift(cpu, insn, X86_SHL, size))
+CPU_FORM(shr, any, shift(cpu, insn, X86_SHR, size))
+CPU_FORM(sar, any, shift(cpu, insn, X86_SAR, size))
+CPU_FORM(shld, any, double_shift(cpu, insn, X86_SHLD, size))
+CPU_FORM(shrd, any, double_shift(cpu, insn, X86_SHRD, size))
 
 cpu_handler *cpu_bind_shift(const struct x86_insn *insn)
 {
     static cpu_handler *const by_size[][4] = {
-        [X86_ROL - X86_ROL] = ROW(rol),   [X86_ROR - X86_ROL] = ROW(ror),
-        [X86_RCL - X86_ROL] = ROW(rcl),   [X86_RCR - X86_ROL] = ROW(rcr),
-        [X86_SHL - X86_ROL] = ROW(shl),   [X86_SHR - X86_ROL] = ROW(shr),
-        [X86_SAR - X86_ROL] = ROW(sar),   [X86_SHLD - X86_ROL] = ROW(shld),
-        [X86_SHRD - X86_ROL] = ROW(shrd),
+        [X86_ROL - X86_ROL] = CPU_ROW(rol, any),   [X86_ROR - X86_ROL] = CPU_ROW(ror, any),
+        [X86_RCL - X86_ROL] = CPU_ROW(rcl, any),   [X86_RCR - X86_ROL] = CPU_ROW(rcr, any),
+        [X86_SHL - X86_ROL] = CPU_ROW(shl, any),   [X86_SHR - X86_ROL] = CPU_ROW(shr, any),
+        [X86_SAR - X86_ROL] = CPU_ROW(sar, any),   [X86_SHLD - X86_ROL] = CPU_ROW(shld, any),
+        [X86_SHRD - X86_ROL] = CPU_ROW(shrd, any),
     };
 
     if (insn->op >= X86_ROL && insn->op <= X86_SHRD)
-        return by_size[insn->op - X86_ROL][__builtin_ctz(insn->operand[0].size)];
+        return by_size[insn->op - X86_ROL][CPU_SIZE_INDEX(insn->operand[0].size)];
     switch (insn->op) {
     case X86_BT: return bt;
     case X86_BTS: return bts;
