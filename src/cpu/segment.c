@@ -219,13 +219,18 @@ static int ltr(struct cpu *cpu, const struct x86_insn *insn)
 /* --- Questions about selectors --------------------------------------------------------------- */
 
 /*
- * Read a descriptor for LAR, LSL, VERR or VERW: *found is false where they clear ZF because there
- * is none or it is out of reach.  Only a page fault is a fault here.
+ * Read the descriptor that operand n of LAR, LSL, VERR or VERW selects: *found is false where they
+ * clear ZF because there is none or it is out of reach.  Only a page fault is a fault here.
  */
-static int look_up(struct cpu *cpu, uint16_t selector, struct cpu_descriptor *d, bool *found)
+static int look_up(struct cpu *cpu, const struct x86_insn *insn, unsigned n,
+                   struct cpu_descriptor *d, bool *found)
 {
-    const unsigned rpl = selector & X86_SELECTOR_RPL;
+    uint16_t selector;
+    unsigned rpl;
 
+    CPU_TRY(require_protected(cpu));
+    CPU_TRY(selector_operand(cpu, insn, n, &selector));
+    rpl = selector & X86_SELECTOR_RPL;
     *found = false;
     if (cpu_selector_null(selector))
         return CPU_NEXT;
@@ -257,12 +262,9 @@ static bool has_type(const struct cpu *cpu, const struct ringside_segment *seg, 
 static int lar(struct cpu *cpu, const struct x86_insn *insn)
 {
     struct cpu_descriptor d;
-    uint16_t selector;
     bool found;
 
-    CPU_TRY(require_protected(cpu));
-    CPU_TRY(selector_operand(cpu, insn, 1, &selector));
-    CPU_TRY(look_up(cpu, selector, &d, &found));
+    CPU_TRY(look_up(cpu, insn, 1, &d, &found));
     found = found && has_type(cpu, &d.seg, LAR_LEGACY, LAR_LONG);
     if (found)
         cpu_set_gpr(cpu, insn->operand[0].reg, insn->opsize,
@@ -274,12 +276,9 @@ static int lar(struct cpu *cpu, const struct x86_insn *insn)
 static int lsl(struct cpu *cpu, const struct x86_insn *insn)
 {
     struct cpu_descriptor d;
-    uint16_t selector;
     bool found;
 
-    CPU_TRY(require_protected(cpu));
-    CPU_TRY(selector_operand(cpu, insn, 1, &selector));
-    CPU_TRY(look_up(cpu, selector, &d, &found));
+    CPU_TRY(look_up(cpu, insn, 1, &d, &found));
     found = found && has_type(cpu, &d.seg, LSL_LEGACY, LSL_LONG);
     if (found)
         cpu_set_gpr(cpu, insn->operand[0].reg, insn->opsize, d.seg.limit);
@@ -290,12 +289,9 @@ static int lsl(struct cpu *cpu, const struct x86_insn *insn)
 static int verify(struct cpu *cpu, const struct x86_insn *insn)
 {
     struct cpu_descriptor d;
-    uint16_t selector;
     bool found;
 
-    CPU_TRY(require_protected(cpu));
-    CPU_TRY(selector_operand(cpu, insn, 0, &selector));
-    CPU_TRY(look_up(cpu, selector, &d, &found));
+    CPU_TRY(look_up(cpu, insn, 0, &d, &found));
     if (found && insn->op == X86_VERW)
         found = cpu_is_writable_data(&d.seg);
     else if (found)

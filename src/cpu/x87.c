@@ -96,20 +96,46 @@ bool x87_push(struct cpu *cpu, struct sf_extended value)
     return true;
 }
 
-/* --- Operands from memory -------------------------------------------------------------------- */
+int x87_replace(struct cpu *cpu, const struct x86_insn *insn, struct sf_env env, unsigned operands,
+                bool pops, x87_fn *fn)
+{
+    struct sf_extended result = x87_indefinite;
 
-enum source { FLOATING, INTEGER };
+    CPU_TRY(x87_ready(cpu, true));
+    x87_begin(cpu, insn);
+    if (x87_empty(cpu, 0) || (operands > 1 && x87_empty(cpu, 1))) {
+        if (!x87_underflow(cpu))
+            return CPU_NEXT;
+    } else {
+        result = fn(&env, x87_value(cpu, 0), x87_value(cpu, 1));
+        if (!x87_finish(cpu, &env))
+            return CPU_NEXT;
+    }
+    x87_set_st(cpu, pops, result);
+    if (pops)
+        x87_pop(cpu);
+    return CPU_NEXT;
+}
 
-/* A memory operand, or false in *memory if the instruction has none. */
-static int load_memory(struct cpu *cpu, const struct x86_insn *insn, enum source source,
-                       struct sf *value, bool *memory)
+/* --- Operands that are no registers ---------------------------------------------------------- */
+
+enum source { FLOATING, INTEGER, CONSTANT_ZERO };
+
+/* An operand in memory, or FTST's; false in *given if it is a register. */
+static int load_source(struct cpu *cpu, const struct x86_insn *insn, enum source source,
+                       struct sf *value, bool *given)
 {
     const struct x86_operand *o = &insn->operand[insn->count - 1];
     struct sf_env env = {0};
     uint64_t bits;
 
-    *memory = insn->count && o->kind == X86_MEM;
-    if (!*memory)
+    *given = true;
+    if (source == CONSTANT_ZERO) {
+        *value = sf_from_int(0);
+        return CPU_NEXT;
+    }
+    *given = insn->count && o->kind == X86_MEM;
+    if (!*given)
         return CPU_NEXT;
     CPU_TRY(cpu_load(cpu, insn->seg, cpu_ea(cpu, insn), o->size, &bits));
     if (source == INTEGER)
@@ -141,17 +167,17 @@ static int arithmetic(struct cpu *cpu, const struct x86_insn *insn, arithmetic_f
     struct sf_extended result;
     struct sf value;
     struct sf_env env;
-    bool memory;
+    bool given;
 
     CPU_TRY(x87_ready(cpu, true));
-    CPU_TRY(load_memory(cpu, insn, source, &value, &memory));
+    CPU_TRY(load_source(cpu, insn, source, &value, &given));
     x87_begin(cpu, insn);
-    if (!memory) {
+    if (!given) {
         to = insn->operand[0].reg;
         from = insn->operand[1].reg;
         value = x87_value(cpu, from);
     }
-    if (x87_empty(cpu, to) || (!memory && x87_empty(cpu, from))) {
+    if (x87_empty(cpu, to) || (!given && x87_empty(cpu, from))) {
         if (!x87_underflow(cpu))
             return CPU_NEXT;
         result = x87_indefinite;
@@ -167,23 +193,15 @@ static int arithmetic(struct cpu *cpu, const struct x86_insn *insn, arithmetic_f
     return CPU_NEXT;
 }
 
+static struct sf_extended square_root(struct sf_env *env, struct sf a, struct sf b)
+{
+    (void)b;
+    return sf_pack80(env, sf_sqrt(env, a));
+}
+
 static int fsqrt(struct cpu *cpu, const struct x86_insn *insn)
 {
-    struct sf_extended result = x87_indefinite;
-    struct sf_env env = arithmetic_env(cpu);
-
-    CPU_TRY(x87_ready(cpu, true));
-    x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0)) {
-        if (!x87_underflow(cpu))
-            return CPU_NEXT;
-    } else {
-        result = sf_pack80(&env, sf_sqrt(&env, x87_value(cpu, 0)));
-        if (!x87_finish(cpu, &env))
-            return CPU_NEXT;
-    }
-    x87_set_st(cpu, 0, result);
-    return CPU_NEXT;
+    return x87_replace(cpu, insn, arithmetic_env(cpu), 1, false, square_root);
 }
 
 /* --- Comparisons ----------------------------------------------------------------------------- */
@@ -232,19 +250,19 @@ static int compare(struct cpu *cpu, const struct x86_insn *insn, enum source sou
     uint16_t c1 = keeps_c1 ? cpu->fpu.fsw & X87_SW_C1 : 0;
     struct sf_env env = x87_env(cpu);
     struct sf value;
-    bool memory;
+    bool given;
 
     CPU_TRY(x87_ready(cpu, true));
-    CPU_TRY(load_memory(cpu, insn, source, &value, &memory));
+    CPU_TRY(load_source(cpu, insn, source, &value, &given));
     x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0) || (!memory && x87_empty(cpu, with))) {
+    if (x87_empty(cpu, 0) || (!given && x87_empty(cpu, with))) {
         if (!x87_underflow(cpu)) {
             put_order_anyway(cpu, order, where);
             return CPU_NEXT;
         }
     } else {
         cpu->fpu.fsw |= c1;
-        if (!memory)
+        if (!given)
             value = x87_value(cpu, with);
         order = sf_compare(&env, x87_value(cpu, 0), value, signaling);
         if (!x87_finish(cpu, &env)) {
@@ -255,29 +273,6 @@ static int compare(struct cpu *cpu, const struct x86_insn *insn, enum source sou
     put_order(cpu, order, where);
     while (pops--)
         x87_pop(cpu);
-    return CPU_NEXT;
-}
-
-static int ftst(struct cpu *cpu, const struct x86_insn *insn)
-{
-    enum sf_order order = SF_UNORDERED;
-    struct sf_env env = x87_env(cpu);
-
-    CPU_TRY(x87_ready(cpu, true));
-    x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0)) {
-        if (!x87_underflow(cpu)) {
-            put_order_anyway(cpu, order, IN_STATUS);
-            return CPU_NEXT;
-        }
-    } else {
-        order = sf_compare(&env, x87_value(cpu, 0), sf_from_int(0), true);
-        if (!x87_finish(cpu, &env)) {
-            put_order_anyway(cpu, order, IN_STATUS);
-            return CPU_NEXT;
-        }
-    }
-    put_order(cpu, order, IN_STATUS);
     return CPU_NEXT;
 }
 
@@ -298,6 +293,7 @@ static int ftst(struct cpu *cpu, const struct x86_insn *insn)
     X(FCOM, compare(cpu, insn, FLOATING, true, IN_STATUS, 0))                                      \
     X(FCOMP, compare(cpu, insn, FLOATING, true, IN_STATUS, 1))                                     \
     X(FCOMPP, compare(cpu, insn, FLOATING, true, IN_STATUS, 2))                                    \
+    X(FTST, compare(cpu, insn, CONSTANT_ZERO, true, IN_STATUS, 0))                                 \
     X(FICOM, compare(cpu, insn, INTEGER, true, IN_STATUS, 0))                                      \
     X(FICOMP, compare(cpu, insn, INTEGER, true, IN_STATUS, 1))                                     \
     X(FUCOM, compare(cpu, insn, FLOATING, false, IN_STATUS, 0))                                    \
@@ -317,8 +313,7 @@ OPS(HANDLER)
 
 static cpu_handler *const handlers[X86_OP_COUNT] = {
 #define ENTRY(op, body) [X86_##op] = op_##op,
-    OPS(ENTRY)[X86_FTST] = ftst,
-    [X86_FSQRT] = fsqrt,
+    OPS(ENTRY)[X86_FSQRT] = fsqrt,
 };
 
 cpu_handler *cpu_bind_x87(const struct x86_insn *insn)

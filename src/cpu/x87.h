@@ -104,6 +104,14 @@ bool x87_finish(struct cpu *cpu, const struct sf_env *env);
 bool x87_underflow(struct cpu *cpu);
 bool x87_overflow(struct cpu *cpu);
 
+/*
+ * ST(0) = fn(ST(0), ST(1)), and with pops ST(1), which is then the top: the steps of an instruction
+ * that replaces its operands.  Of one operand the second value means nothing.
+ */
+typedef struct sf_extended x87_fn(struct sf_env *env, struct sf a, struct sf b);
+int x87_replace(struct cpu *cpu, const struct x86_insn *insn, struct sf_env env, unsigned operands,
+                bool pops, x87_fn *fn);
+
 /* Push value, or on stack overflow what the masked response is; false if nothing was pushed. */
 bool x87_push(struct cpu *cpu, struct sf_extended value);
 

@@ -49,7 +49,7 @@ static int fxam(struct cpu *cpu, const struct x86_insn *insn)
 /* --- Exponents ------------------------------------------------------------------------------- */
 
 /* a times two to the power of b's integral part. */
-static struct sf scale(struct sf_env *env, struct sf a, struct sf b)
+static struct sf scaled(struct sf_env *env, struct sf a, struct sf b)
 {
     struct sf_env quiet = {0};
 
@@ -72,48 +72,30 @@ static struct sf scale(struct sf_env *env, struct sf a, struct sf b)
     return a;
 }
 
+static struct sf_extended scale(struct sf_env *env, struct sf a, struct sf b)
+{
+    return sf_pack80(env, scaled(env, a, b));
+}
+
 static int fscale(struct cpu *cpu, const struct x86_insn *insn)
 {
-    struct sf_extended result = x87_indefinite;
-    struct sf_env env = x87_env(cpu);
+    return x87_replace(cpu, insn, x87_env(cpu), 2, false, scale);
+}
 
-    CPU_TRY(x87_ready(cpu, true));
-    x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0) || x87_empty(cpu, 1)) {
-        if (!x87_underflow(cpu))
-            return CPU_NEXT;
-    } else {
-        result = sf_pack80(&env, scale(&env, x87_value(cpu, 0), x87_value(cpu, 1)));
-        if (!x87_finish(cpu, &env))
-            return CPU_NEXT;
-    }
-    x87_set_st(cpu, 0, result);
-    return CPU_NEXT;
+static struct sf_extended round_to_int(struct sf_env *env, struct sf a, struct sf b)
+{
+    struct sf value = sf_round(env, sf_operand(env, a), (enum sf_rounding)env->rounding);
+    bool up = env->rounded_up;
+    struct sf_extended result = sf_pack80(env, value);
+
+    (void)b;
+    env->rounded_up = up; /* C1 is about the rounding to an integer */
+    return result;
 }
 
 static int frndint(struct cpu *cpu, const struct x86_insn *insn)
 {
-    struct sf_extended result = x87_indefinite;
-    struct sf_env env = x87_env(cpu);
-
-    CPU_TRY(x87_ready(cpu, true));
-    x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0)) {
-        if (!x87_underflow(cpu))
-            return CPU_NEXT;
-    } else {
-        struct sf value = sf_operand(&env, x87_value(cpu, 0));
-        bool up;
-
-        value = sf_round(&env, value, (enum sf_rounding)env.rounding);
-        up = env.rounded_up;
-        result = sf_pack80(&env, value);
-        env.rounded_up = up; /* C1 is about the rounding to an integer */
-        if (!x87_finish(cpu, &env))
-            return CPU_NEXT;
-    }
-    x87_set_st(cpu, 0, result);
-    return CPU_NEXT;
+    return x87_replace(cpu, insn, x87_env(cpu), 1, false, round_to_int);
 }
 
 /* ST(0) becomes its exponent, and its significand is pushed. */

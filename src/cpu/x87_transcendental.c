@@ -101,65 +101,40 @@ static struct sf arc_tangent(struct sf_env *env, struct sf y, struct sf x)
 
 /* --- Instructions of one and two operands ---------------------------------------------------- */
 
+static struct sf_extended pack_exp2m1(struct sf_env *env, struct sf a, struct sf b)
+{
+    (void)b;
+    return sf_pack80(env, exp2m1(env, a));
+}
+
 static int f2xm1(struct cpu *cpu, const struct x86_insn *insn)
 {
-    struct sf_extended result = x87_indefinite;
-    struct sf_env env = x87_env(cpu);
-
-    CPU_TRY(x87_ready(cpu, true));
-    x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0)) {
-        if (!x87_underflow(cpu))
-            return CPU_NEXT;
-    } else {
-        result = sf_pack80(&env, exp2m1(&env, x87_value(cpu, 0)));
-        if (!x87_finish(cpu, &env))
-            return CPU_NEXT;
-    }
-    x87_set_st(cpu, 0, result);
-    return CPU_NEXT;
+    return x87_replace(cpu, insn, x87_env(cpu), 1, false, pack_exp2m1);
 }
 
-typedef struct sf two_fn(struct sf_env *env, struct sf y, struct sf x);
+/* A tiny result is never said to be exact. */
+static struct sf_extended pack_tiny(struct sf_env *env, struct sf value)
+{
+    struct sf_extended result = sf_pack80(env, value);
+
+    if ((env->flags & SF_INEXACT) && !(result.sign_exponent & 0x7fff) && result.significand)
+        env->flags |= SF_UNDERFLOW;
+    return result;
+}
 
 /* ST(1) = fn(ST(1), ST(0)), then pop. */
-static int replace_two(struct cpu *cpu, const struct x86_insn *insn, two_fn *fn)
-{
-    struct sf_extended result = x87_indefinite;
-    struct sf_env env = x87_env(cpu);
-
-    CPU_TRY(x87_ready(cpu, true));
-    x87_begin(cpu, insn);
-    if (x87_empty(cpu, 0) || x87_empty(cpu, 1)) {
-        if (!x87_underflow(cpu))
-            return CPU_NEXT;
-    } else {
-        result = sf_pack80(&env, fn(&env, x87_value(cpu, 1), x87_value(cpu, 0)));
-        /* tiny, and never said to be exact */
-        if ((env.flags & SF_INEXACT) && !(result.sign_exponent & 0x7fff) && result.significand)
-            env.flags |= SF_UNDERFLOW;
-        if (!x87_finish(cpu, &env))
-            return CPU_NEXT;
+#define TWO_OPERANDS(name, fn)                                                                     \
+    static struct sf_extended pack_##fn(struct sf_env *env, struct sf x, struct sf y)              \
+    {                                                                                              \
+        return pack_tiny(env, fn(env, y, x));                                                      \
+    }                                                                                              \
+    static int name(struct cpu *cpu, const struct x86_insn *insn)                                  \
+    {                                                                                              \
+        return x87_replace(cpu, insn, x87_env(cpu), 2, true, pack_##fn);                           \
     }
-    x87_set_st(cpu, 1, result);
-    x87_pop(cpu);
-    return CPU_NEXT;
-}
-
-static int fyl2x(struct cpu *cpu, const struct x86_insn *insn)
-{
-    return replace_two(cpu, insn, y_log2_x);
-}
-
-static int fyl2xp1(struct cpu *cpu, const struct x86_insn *insn)
-{
-    return replace_two(cpu, insn, y_log2_x_plus_1);
-}
-
-static int fpatan(struct cpu *cpu, const struct x86_insn *insn)
-{
-    return replace_two(cpu, insn, arc_tangent);
-}
+TWO_OPERANDS(fyl2x, y_log2_x)
+TWO_OPERANDS(fyl2xp1, y_log2_x_plus_1)
+TWO_OPERANDS(fpatan, arc_tangent)
 
 /* --- FSIN, FCOS, FSINCOS, FPTAN -------------------------------------------------------------- */
 
