@@ -1,33 +1,6 @@
 /* Events that the debugger wants to be told of: each stops once, when it has happened. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "cpu_machine.h"
-#include "x86/regs.h"
-
-static struct machine *m;
-
-static int setup(void **state)
-{
-    (void)state;
-    m = machine_new();
-    machine_long_mode(m);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    machine_free(m);
-    return 0;
-}
+#include "cpu_fixture.h"
 
 static void catch (enum ringside_catch_kind kind, uint32_t number)
 {
@@ -244,8 +217,6 @@ static void a_watchpoint_of_the_same_instruction_comes_first(void **state)
     assert_int_equal(m->cpu.r.gpr[RINGSIDE_RCX], 0);
     assert_int_equal(run(false), CPU_EXIT_HALT);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

@@ -1,47 +1,122 @@
 /* Where single-stepping and the debug registers trap, instruction by instruction. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cpu_fixture.h"
 
-#include <cmocka.h>
+/* --- Traps and shadows one by one ------------------------------------------------------------ */
 
-#include "cpu/internal.h"
-#include "cpu_machine.h"
-#include "x86/regs.h"
+CODE(trap_program, "nop\n mov $2, %eax\n rep stosb\n hlt");
 
-static struct machine *m;
-
-static int setup(void **state)
+static void trap_flag_traps_after_each_instruction(void **state)
 {
     (void)state;
-    m = machine_new();
-    machine_long_mode(m);
-    return 0;
+    MACHINE_CODE(m, trap_program);
+    GPR(RCX) = 2;
+    GPR(RDI) = DATA_AT;
+    m->cpu.r.rflags |= X86_FLAG_TF;
+    reload();
+    /* nop; its trap */
+    RUN(2);
+    assert_int_equal(m->cpu.r.rip, IDT_HANDLER(X86_EXC_DB));
+    assert_int_equal(m->cpu.r.dr6 & 0xe00f, X86_DR6_BS);
+    assert_int_equal(word_at(GPR(RSP)), CODE_AT + 1);
+    assert_true(word_at(GPR(RSP) + 16) & X86_FLAG_TF);
+    assert_false(m->cpu.r.rflags & X86_FLAG_TF);
 }
 
-static int teardown(void **state)
+static void set_dr(unsigned n, uint64_t address, unsigned rw, unsigned len)
+{
+    struct ringside_regs r;
+
+    cpu_get_regs(&m->cpu, &r);
+    r.dr[n] = address;
+    r.dr7 |= 2ull << (2 * n) | (uint64_t)rw << (16 + 4 * n) | (uint64_t)len << (18 + 4 * n);
+    cpu_set_regs(&m->cpu, &r);
+}
+
+CODE(break_program, "nop\n nop\n mov %rax, 0x200008\n mov 0x200008, %rax\n nop\n hlt");
+
+static void guest_code_breakpoints_fault_before(void **state)
 {
     (void)state;
-    machine_free(m);
-    return 0;
+    MACHINE_CODE(m, break_program);
+    set_dr(1, CODE_AT + 1, 0, 0);
+    RUN_HLT();
+    assert_int_equal(halted_in(), X86_EXC_DB);
+    assert_int_equal(word_at(GPR(RSP)), CODE_AT + 1);
+    assert_int_equal(m->cpu.r.dr6 & 0xe00f, 2);
+    assert_int_equal(m->cpu.count, 3);
 }
+
+static void resume_flag_passes_a_code_breakpoint(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, break_program);
+    set_dr(1, CODE_AT, 0, 0);
+    m->cpu.r.rflags |= X86_FLAG_RF;
+    RUN_HLT();
+    assert_int_equal(m->cpu.r.rip, CODE_AT + (uint64_t)(break_program_end - break_program));
+    assert_false(m->cpu.r.rflags & X86_FLAG_RF);
+}
+
+static void guest_data_breakpoints_trap_after(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, break_program);
+    set_dr(0, 0x20000c, 1, 3);
+    set_dr(2, 0x200008, 3, 0);
+    RUN_HLT();
+    assert_int_equal(halted_in(), X86_EXC_DB);
+    assert_int_equal(word_at(GPR(RSP)), CODE_AT + 10);
+    assert_int_equal(m->cpu.r.dr6 & 0xe00f, 5);
+}
+
+CODE(sti_program, "cli\n nop\n sti\n mov $1, %eax\n mov $2, %eax\n hlt");
+
+static void sti_holds_interrupts_for_one_instruction(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, sti_program);
+    m->cpu.intr = true;
+    m->pending = 0x40;
+    RUN_HLT();
+    assert_int_equal(halted_in(), 0x40);
+    assert_int_equal(GPR(RAX), 1);
+}
+
+CODE(kick_program, "sti\n nop\n mov $3, %eax\n mov $0xe0000000, %edx\n mov %eax, (%rdx)\n"
+                   "mov $9, %eax\n hlt");
+
+static void a_device_interrupts_right_after_its_write(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, kick_program);
+    m->device_kick = 3;
+    RUN_HLT();
+    assert_int_equal(halted_in(), 0x40);
+    assert_int_equal(GPR(RAX), 3);
+}
+
+CODE(ss_program, "mov %ss, %eax\n mov %eax, %ss\n mov $1, %ebx\n hlt");
+
+static void mov_ss_holds_nmi_and_traps(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, ss_program);
+    RUN(2);
+    assert_int_equal(m->cpu.r.shadow, RINGSIDE_SHADOW_MOV_SS);
+    m->cpu.nmi = true;
+    RUN_HLT();
+    assert_int_equal(halted_in(), X86_EXC_NMI);
+    assert_int_equal(GPR(RBX), 1);
+    assert_true(m->cpu.r.nmi_blocked);
+}
+
+/* --- All traps of a program ------------------------------------------------------------------- */
 
 struct trap {
     uint64_t offset; /* of the return address, from the program's begin */
     uint64_t dr6;
 };
-
-static uint64_t word_at(uint64_t gpa)
-{
-    uint64_t value;
-
-    memcpy(&value, m->ram + gpa, 8);
-    return value;
-}
 
 /* What IRETQ would do at the begin of a handler without an error code. */
 static void return_from_handler(void)
@@ -74,7 +149,7 @@ static void expect_traps(uint64_t rflags, size_t length, const struct trap *expe
         if (m->cpu.r.rip != IDT_HANDLER(X86_EXC_DB))
             continue;
         assert_true(seen < n);
-        assert_int_equal(word_at(m->cpu.r.gpr[RINGSIDE_RSP]) - CODE_AT, expected[seen].offset);
+        assert_int_equal(word_at(GPR(RSP)) - CODE_AT, expected[seen].offset);
         assert_int_equal(m->cpu.r.dr6 & 0xe00f, expected[seen].dr6);
         seen++;
         return_from_handler();
@@ -120,7 +195,7 @@ CODE(repeated, "mov $300, %ecx\n mov $0x200ff0, %edi\n 1: rep stosb\n nop");
 static uint64_t pushed_rf(unsigned vector)
 {
     assert_int_equal(m->cpu.r.rip, IDT_HANDLER(vector));
-    return word_at(m->cpu.r.gpr[RINGSIDE_RSP] + (vector == X86_EXC_PF ? 24 : 16)) & X86_FLAG_RF;
+    return word_at(GPR(RSP) + (vector == X86_EXC_PF ? 24 : 16)) & X86_FLAG_RF;
 }
 
 static void interrupt_now(void)
@@ -150,7 +225,7 @@ static void iterations_push_rf(void **state)
     cpu_run(&m->cpu, m->cpu.count + 14);
     assert_int_equal(m->cpu.r.gpr[RINGSIDE_RCX], 284);
     assert_int_not_equal(pushed_rf(X86_EXC_PF), 0);
-    m->cpu.r.gpr[RINGSIDE_RSP] += 8;
+    GPR(RSP) += 8;
     return_from_handler();
     *machine_pte(m, 0x201000) = 0x201007;
     cpu_run(&m->cpu, m->cpu.count + 284);
@@ -252,7 +327,7 @@ static void code_and_step_together(void **state)
         for (size_t i = 0; i < 2; i++) {
             while (m->cpu.r.rip != IDT_HANDLER(X86_EXC_DB))
                 assert_int_equal(cpu_run(&m->cpu, m->cpu.count + 1), CPU_EXIT_LIMIT);
-            assert_int_equal(word_at(m->cpu.r.gpr[RINGSIDE_RSP]) - CODE_AT, expected[i].offset);
+            assert_int_equal(word_at(GPR(RSP)) - CODE_AT, expected[i].offset);
             assert_int_equal(m->cpu.r.dr6 & 0xe00f, expected[i].dr6);
             return_from_handler();
         }
@@ -269,11 +344,16 @@ static void branch_stepping(void **state)
     EXPECT(branches, TF, {8, BS}, {9, BS}); /* delivery clears BTF */
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(trap_flag_traps_after_each_instruction),
+        TEST(guest_code_breakpoints_fault_before),
+        TEST(resume_flag_passes_a_code_breakpoint),
+        TEST(guest_data_breakpoints_trap_after),
+        TEST(sti_holds_interrupts_for_one_instruction),
+        TEST(a_device_interrupts_right_after_its_write),
+        TEST(mov_ss_holds_nmi_and_traps),
         TEST(popf_changes_tf),
         TEST(each_iteration_traps),
         TEST(iterations_push_rf),

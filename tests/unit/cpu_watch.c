@@ -1,22 +1,11 @@
-/* A watchpoint that is hit is told of once, after the instruction, however that one accesses
- * memory. */
+/* The debugger's break- and watchpoints: told of once, the latter after the instruction, however
+ * that one accesses memory. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "cpu_machine.h"
-#include "x86/regs.h"
+#include "cpu_fixture.h"
 
 enum { EDGE = DATA_AT + 0x1000, NOT_MAPPED = 0x500000 };
 
-static struct machine *m;
-static struct cpu_watch watches[2];
+static struct cpu_watch armed[2];
 
 /* Run, or step, until something else than a step's end. */
 static enum cpu_exit run(bool steps)
@@ -37,9 +26,9 @@ static void start(const uint8_t *code, const uint8_t *end, struct cpu_watch watc
     machine_long_mode(m);
     memcpy(m->ram + CODE_AT, code, (size_t)(end - code));
     /* Beside it one that is never hit, which no stop must come from. */
-    watches[0] = (struct cpu_watch){0x100, 8, CPU_WATCH_ACCESS, 0};
-    watches[1] = watch;
-    cpu_set_watches(&m->cpu, watches, 2);
+    armed[0] = (struct cpu_watch){0x100, 8, CPU_WATCH_ACCESS, 0};
+    armed[1] = watch;
+    cpu_set_watches(&m->cpu, armed, 2);
 }
 #define START(name, ...) start(name, name##_end, (struct cpu_watch){__VA_ARGS__, 0})
 
@@ -47,7 +36,7 @@ static void expect(bool steps, uint64_t address, uint64_t rip)
 {
     assert_int_equal(run(steps), CPU_EXIT_WATCH);
     assert_int_equal(m->cpu.watch_hit.address, address);
-    assert_int_equal(m->cpu.watch_hit.kind, watches[1].kind);
+    assert_int_equal(m->cpu.watch_hit.kind, armed[1].kind);
     assert_int_equal(m->cpu.r.rip, rip);
 }
 
@@ -157,6 +146,106 @@ static void the_page_walker_hits_nothing(void **state)
     }
 }
 
+/* --- The debugger's break- and watchpoints --------------------------------------------------- */
+
+CODE(break_and_watch, "nop\n nop\n mov %rax, 0x200008\n mov 0x200008, %rax\n nop\n hlt");
+
+static void breakpoints_stop_before(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, break_and_watch);
+    m->breakpoint = CODE_AT + 1;
+    assert_int_equal(cpu_run(&m->cpu, 100), CPU_EXIT_BREAKPOINT);
+    assert_int_equal(m->cpu.r.rip, CODE_AT + 1);
+    assert_int_equal(m->cpu.count, 1);
+    assert_int_equal(cpu_step(&m->cpu, 0), CPU_EXIT_BREAKPOINT);
+    assert_int_equal(cpu_step(&m->cpu, CPU_STEP_OVER_BREAK), CPU_EXIT_LIMIT);
+    assert_int_equal(m->cpu.r.rip, CODE_AT + 2);
+    m->breakpoint = 0;
+    cpu_code_drop_page(m->cpu.code, CODE_AT);
+    RUN_HLT();
+}
+
+static void watchpoints_stop_after(void **state)
+{
+    static struct cpu_watch watches[] = {{0x200004, 8, CPU_WATCH_READ, 0},
+                                         {0x20000a, 1, CPU_WATCH_WRITE, 0}};
+
+    (void)state;
+    MACHINE_CODE(m, break_and_watch);
+    cpu_set_watches(&m->cpu, watches, 2);
+    assert_int_equal(cpu_run(&m->cpu, 100), CPU_EXIT_WATCH);
+    assert_int_equal(m->cpu.r.rip, CODE_AT + 10);
+    assert_int_equal(m->cpu.watch_hit.address, 0x20000a);
+    assert_int_equal(m->cpu.watch_hit.kind, CPU_WATCH_WRITE);
+    assert_int_equal(cpu_run(&m->cpu, 100), CPU_EXIT_WATCH);
+    assert_int_equal(m->cpu.r.rip, CODE_AT + 18);
+    assert_int_equal(m->cpu.watch_hit.address, 0x200008);
+    assert_int_equal(cpu_run(&m->cpu, 100), CPU_EXIT_HALT);
+}
+
+/* --- Many watchpoints ------------------------------------------------------------------------ */
+
+static bool touches(const struct cpu_watch *w, uint64_t at, unsigned n, unsigned kind)
+{
+    return (w->kind & kind) && w->address < at + n && at < w->address + w->length;
+}
+
+/* Ranges of all lengths, some within others: the search finds what looking at each one finds. */
+static void watchpoints_are_found(void **state)
+{
+    enum { COUNT = 200, AREA = 8192 };
+    static struct cpu_watch watches[COUNT];
+    uint64_t random = 1, address = DATA_AT, bytes = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++) {
+        random = random * 6364136223846793005 + 1442695040888963407;
+        address += random >> 60 ? random >> 40 & 63 : 0;
+        watches[i] = (struct cpu_watch){address, (random >> 50 & 15) ? 1 + (random >> 54 & 7) : 300,
+                                        (uint8_t)(1 + (random >> 33) % 3), 0};
+    }
+    cpu_set_watches(&m->cpu, watches, COUNT);
+    for (uint64_t at = DATA_AT - 8; at < DATA_AT + AREA; at++) {
+        unsigned kind = at & 1 ? CPU_WATCH_READ : CPU_WATCH_WRITE, expected = 0;
+
+        while (expected < COUNT && !touches(&watches[expected], at, 4, kind))
+            expected++;
+        m->cpu.watch_pending = false;
+        if (kind == CPU_WATCH_READ)
+            cpu_read_linear(&m->cpu, at, &bytes, 4, CPU_READ);
+        else
+            cpu_write_linear(&m->cpu, at, &bytes, 4, CPU_WRITE);
+        assert_int_equal(m->cpu.watch_pending, expected < COUNT);
+        if (expected == COUNT)
+            continue;
+        address = watches[expected].address;
+        assert_int_equal(m->cpu.watch_hit.address, address > at ? address : at);
+        assert_int_equal(m->cpu.watch_hit.kind, watches[expected].kind);
+    }
+    m->cpu.watch_pending = false;
+}
+
+/* Pages without a watchpoint keep their fast path, between and behind thousands of them. */
+static void watchpoints_cost_nothing_elsewhere(void **state)
+{
+    enum { COUNT = 10000 };
+    static struct cpu_watch watches[COUNT];
+    uint64_t value;
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++)
+        watches[i] = (struct cpu_watch){
+            DATA_AT + (i < COUNT / 2 ? 0 : 0x2000) + i % (COUNT / 2) / 2, 4, CPU_WATCH_ACCESS, 0};
+    for (unsigned page = 0; page < 4; page++) {
+        cpu_set_watches(&m->cpu, watches, COUNT);
+        cpu_load(&m->cpu, RINGSIDE_DS, DATA_AT + page * 0x1000, 8, &value);
+        assert_int_equal(!cpu_host(&m->cpu, RINGSIDE_DS, DATA_AT + page * 0x1000, 8, false),
+                         page == 0 || page == 2);
+    }
+    m->cpu.watch_pending = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +254,10 @@ int main(void)
         cmocka_unit_test(an_instruction_that_faults_hits_nothing),
         cmocka_unit_test(deliveries_hit),
         cmocka_unit_test(the_page_walker_hits_nothing),
+        TEST(breakpoints_stop_before),
+        TEST(watchpoints_stop_after),
+        TEST(watchpoints_are_found),
+        TEST(watchpoints_cost_nothing_elsewhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,35 +1,9 @@
 /* Event delivery: double and triple faults, EXT, and that a refusal or a fault changes nothing. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "cpu/descriptor.h"
-#include "cpu_machine.h"
+#include "cpu_fixture.h"
 
 enum { UNMAPPED = 0x900000, TSS_AT = 0x6000 };
-
-static struct machine *m;
-
-static int setup(void **state)
-{
-    (void)state;
-    m = machine_new();
-    machine_long_mode(m);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    machine_free(m);
-    return 0;
-}
 
 /* --- Ways to make the delivery of a vector fail ---------------------------------------------- */
 
@@ -280,8 +254,6 @@ static void real_mode(void **state)
     assert_int_equal(cpu_deliver(&m->cpu, &event), CPU_STOP); /* ...not: it ends at 0x23 */
     assert_int_equal(m->cpu.r.activity, RINGSIDE_SHUTDOWN);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {

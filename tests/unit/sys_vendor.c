@@ -1,33 +1,6 @@
 /* What the two vendors do differently, MSRs, and that CPUID promises what there is. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "cpu/internal.h"
-#include "cpu_machine.h"
-
-static struct machine *m;
-
-static int setup(void **state)
-{
-    (void)state;
-    m = machine_new();
-    machine_long_mode(m);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    machine_free(m);
-    return 0;
-}
+#include "cpu_fixture.h"
 
 static void become(enum cpu_vendor vendor)
 {
@@ -304,8 +277,6 @@ static void leaves(void **state)
     cpu_cpuid(&m->cpu, 0x40000000, 0, out);
     assert_int_equal(out[0], 0x40000010);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
