@@ -197,7 +197,7 @@ static bool parse_serial(const char *text, struct options *out)
 static bool parse_debug(const char *text, struct options *out)
 {
     out->debug = true;
-    out->hold = text[0] == 'w';
+    out->hold = text[0] == 'w' && text[1] != '\0';
     return endpoint_parse(text + out->hold, &out->endpoint);
 }
 

@@ -274,7 +274,8 @@ bool kvm_find_features(unsigned *features, char *why, size_t size)
     int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
     if (kvm < 0) {
-        snprintf(why, size, "/dev/kvm: %s", strerror(errno));
+        snprintf(why, size, "/dev/kvm: %s%s", strerror(errno),
+                 errno == EACCES ? ": you may have to join its group, as a rule kvm" : "");
         return false;
     }
     bool found = find(kvm, features, why, size);
