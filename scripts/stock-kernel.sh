@@ -20,7 +20,7 @@ keep_host() {
     mkdir .cache/kvm-host.new
     cp .cache/kernel/boot/vmlinuz-* .cache/kvm-host.new/vmlinuz
     for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci \
-        failover net_failover virtio_net irqbypass kvm kvm-amd; do
+        failover net_failover virtio_net irqbypass kvm kvm-amd kvm-intel; do
         find .cache/kernel -name "$module.ko" -exec cp {} .cache/kvm-host.new/ \;
     done
     rm -rf .cache/kvm-host
@@ -28,7 +28,8 @@ keep_host() {
 }
 
 fetch_kernel() {
-    [ ! -s .cache/vmlinuz ] || [ ! -s .cache/module.ko ] || [ ! -d .cache/kvm-host ] || return 0
+    [ ! -s .cache/vmlinuz ] || [ ! -s .cache/module.ko ] || [ ! -s .cache/kvm-host/kvm-intel.ko ] ||
+        return 0
     command -v apt-get >/dev/null || none 'no apt-get'
     package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
         awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }')

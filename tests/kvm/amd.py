@@ -86,8 +86,7 @@ def main():
             print(machine.text[-4000:])
             sys.exit(f'not ok: {error}')
         finally:
-            machine.qemu.kill()
-            machine.qemu.wait()
+            machine.kill()
 
 
 main()

@@ -5,10 +5,10 @@ import socket
 
 
 class Debugger:
-    """A peer of the remote protocol."""
+    """A peer of the remote protocol, on a port of this machine or on a socket that is there."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(('127.0.0.1', port), 10)
+    def __init__(self, port, stream=None):
+        self.socket = stream or socket.create_connection(('127.0.0.1', port), 10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(20)
         self.bytes = b''
@@ -39,9 +39,14 @@ class Debugger:
         return self.number(16)
 
     def step(self, thread=1):
-        stop = self.ask(f'vCont;s:{thread}')
-        assert stop.startswith('T05'), stop
-        return self.rip()
+        return self.stopped(self.ask(f'vCont;s:{thread}'))
+
+    @staticmethod
+    def stopped(stop):
+        """RIP, which the reply to a stop by a signal of the kind of SIGTRAP holds."""
+        found = re.match('T05.*;10:([0-9a-f]{16});', stop)
+        assert found, stop
+        return int.from_bytes(bytes.fromhex(found[1]), 'little')
 
     def interrupt(self):
         self.socket.sendall(b'\x03')

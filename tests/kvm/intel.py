@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""The KVM engine on a real kvm-intel inside Bochs: INT3 exits, debug registers, stepping, in one boot.
+
+usage: intel.py RINGSIDE-STATIC RELAY HELLO
+"""
+# SPDX-License-Identifier: BSD-2-Clause
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from intel_machine import Machine, make_image, need_host
+
+RDI = 5  # by its number in the target description
+HELLO = '-k /hello -m 16'
+
+
+def addresses_of(image):
+    names = subprocess.run(['nm', image], check=True, capture_output=True, text=True).stdout
+    return {name: int(value, 16) for value, name in re.findall(r'^(\S+) \S (\S+)$', names, re.M)}
+
+
+def start_hello(machine, options, what):
+    """A debugger of the small kernel, which waits at its prompt."""
+    debugger = machine.debug(f'{HELLO} {options}', what)
+    debugger.send('vCont;c')
+    machine.expect('hello> ', 'its prompt')
+    debugger.interrupt()
+    return debugger
+
+
+def check_software_breakpoints(machine, at):
+    place = at['square']
+    debugger = start_hello(machine, '', 'software breakpoints')
+    clean = debugger.ask(f'm{place:x},20')
+    assert debugger.ask(f'Z0,{place:x},1') == 'OK'
+    assert debugger.ask(f'm{place:x},20') == clean, 'an inserted breakpoint is not shown'
+    machine.type('sum 4\n')
+    for n in range(1, 5):
+        assert debugger.stopped(debugger.ask('vCont;c')) == place
+        assert debugger.number(RDI) == n
+    assert debugger.ask(f'z0,{place:x},1') == 'OK'
+    debugger.send('vCont;c')
+    machine.expect('sum 30\n', 'an INT3 in memory stops each time, and is stepped off')
+    machine.type('int3\n')
+    machine.expect('breakpoints 1\n', 'an INT3 of the guest is its own')
+    debugger.interrupt()
+    assert debugger.ask(f'Z0,{place:x},1') == 'OK'
+    debugger.send('vCont;c')
+    machine.type('int3\n')
+    machine.expect('breakpoints 2\n', 'beside a breakpoint too')
+    debugger.interrupt()
+    assert debugger.ask('D') == 'OK'
+    machine.type('sum 4\n')
+    machine.expect('sum 30\n', 'nothing is left after a detach')
+    machine.type('poweroff\n')
+    machine.expect(r'host: status 0\n', 'the guest goes its own way')
+
+
+CHECKS = (check_software_breakpoints,)
+
+
+def main():
+    ringside, relay, hello = (Path(name).resolve() for name in sys.argv[1:])
+    need_host()
+    at = addresses_of(hello)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        image = make_image(folder, {'ringside': ringside, 'relay': relay}, {'hello': hello})
+        machine = Machine(folder, image)
+        try:
+            machine.expect('host: ready', 'the machine is up')
+            for check in CHECKS:
+                check(machine, at)
+        except (AssertionError, OSError) as error:
+            print(machine.text[-4000:])
+            sys.exit(f'not ok: {error}')
+        finally:
+            machine.kill()
+
+
+main()
