@@ -126,9 +126,11 @@ static bool push(struct peer *peer)
 
 void peer_pump(struct peer *peer)
 {
+    size_t taken;
+    if (peer->fd >= 0)
+        push(peer); /* or there may be no room for the replies to what waits */
     if (peer->fd < 0)
         return;
-    size_t taken;
     do {
         taken = ringside_input(peer->server, peer->input + peer->begin, peer->end - peer->begin);
         peer->begin += taken;
