@@ -41,8 +41,7 @@ static void ended(void *ctx, int what, int status)
 
 static size_t serial_takes(void *ctx)
 {
-    (void)ctx;
-    return SIZE_MAX;
+    return ((struct session *)ctx)->deaf ? 0 : SIZE_MAX;
 }
 
 static void declined(void *ctx, const char *text)
@@ -160,20 +159,31 @@ static uint64_t progress(struct session *s)
 }
 
 /* The server takes a packet when the vCPUs are where it expects them. */
-static void exchange(struct session *s, const char *bytes, size_t n, const char *what)
+static void put(struct session *s, const char *bytes, size_t n, const char *what)
 {
     uint64_t limit = progress(s) + (s->soft ? LONGEST : PATIENCE);
     size_t taken = ringside_input(s->rs, bytes, n);
 
-    while (taken < n || !take_reply(s)) {
+    while (taken < n) {
         if (progress(s) > limit || s->ended)
-            session_fail("%s: no reply", what);
+            session_fail("%s: not taken", what);
         session_turn(s);
         taken += ringside_input(s->rs, bytes + taken, n - taken);
     }
 }
 
-const char *session_ask(struct session *s, const char *packet)
+static void get_reply(struct session *s, const char *what)
+{
+    uint64_t limit = progress(s) + (s->soft ? LONGEST : PATIENCE);
+
+    while (!take_reply(s)) {
+        if (progress(s) > limit || s->ended)
+            session_fail("%s: no reply", what);
+        session_turn(s);
+    }
+}
+
+void session_send(struct session *s, const char *packet)
 {
     char frame[256];
     unsigned sum = 0;
@@ -184,13 +194,20 @@ const char *session_ask(struct session *s, const char *packet)
     n = snprintf(frame, sizeof frame, "$%s#%02x", packet, sum & 0xff);
     if (n < 0 || (size_t)n >= sizeof frame)
         session_fail("%s: too long", packet);
-    exchange(s, frame, (size_t)n, packet);
+    put(s, frame, (size_t)n, packet);
+}
+
+const char *session_ask(struct session *s, const char *packet)
+{
+    session_send(s, packet);
+    get_reply(s, packet);
     return s->reply;
 }
 
 void session_interrupt(struct session *s)
 {
-    exchange(s, "\x03", 1, "Ctrl-C");
+    put(s, "\x03", 1, "Ctrl-C");
+    get_reply(s, "Ctrl-C");
 }
 
 void session_expect(struct session *s, const char *packet, const char *start_of_reply)

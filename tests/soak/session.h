@@ -12,6 +12,7 @@ struct session {
     struct ringside *rs; /* NULL: nobody has attached yet */
     void *memory;
     bool amd, skip_idle;
+    bool deaf;  /* the console takes nothing */
     bool ended; /* the guest asked for it */
     char console[1 << 16];
     size_t console_length;
@@ -28,6 +29,8 @@ void session_attach(struct session *s, const struct ringside_target *target, uns
 void session_detach(struct session *s); /* "D" */
 void session_free(struct session *s);
 
+/* Send a packet whose reply comes later. */
+void session_send(struct session *s, const char *packet);
 /* Send a packet and run the guest until its reply is there. */
 const char *session_ask(struct session *s, const char *packet);
 void session_interrupt(struct session *s); /* Ctrl-C */
