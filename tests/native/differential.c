@@ -145,10 +145,10 @@ static bool vendors_differ(const struct native_case *c)
     /* Intel wants memory operands of SHA aligned, AMD does not. */
     if (insn->op >= X86_SHA1RNDS4 && insn->op <= X86_SHA256MSG2 && memory)
         return c->soft.vector == X86_EXC_GP;
-    /* Intel says that this one enters MMX mode even without an MMX register. */
     /* MOVSXD to 16 bits reads 16 bits, or 32 of which it takes 16: the end of a page shows it. */
     if (insn->op == X86_MOVSXD && insn->operand[0].size == 2 && memory)
         return true;
+    /* Intel says that this one enters MMX mode even without an MMX register. */
     return insn->op == X86_CVTPI2PS && memory;
 }
 
