@@ -3,6 +3,23 @@
 #include "debug/debug.h"
 #include "debug/trace.h"
 
+/* A breakpoint is in one list: of those at the same place, or of those that have none yet. */
+static void list_join(struct debug_breakpoint **first, struct debug_breakpoint *breakpoint)
+{
+    breakpoint->next = *first;
+    breakpoint->link = first;
+    if (*first)
+        (*first)->link = &breakpoint->next;
+    *first = breakpoint;
+}
+
+static void list_leave(struct debug_breakpoint *breakpoint)
+{
+    *breakpoint->link = breakpoint->next;
+    if (breakpoint->next)
+        breakpoint->next->link = breakpoint->link;
+}
+
 /* One more breakpoint at the place; the first puts it into the engine. */
 static int site_join(struct debug *debug, struct debug_breakpoint *breakpoint, uint64_t gpa)
 {
@@ -18,11 +35,9 @@ static int site_join(struct debug *debug, struct debug_breakpoint *breakpoint, u
             return error;
         }
     }
-    breakpoint->next = site->first;
-    breakpoint->link = &site->first;
-    if (site->first)
-        site->first->link = &breakpoint->next;
-    site->first = breakpoint;
+    if (breakpoint->link)
+        list_leave(breakpoint); /* it is not pending any more */
+    list_join(&site->first, breakpoint);
     breakpoint->place = DEBUG_PHYSICAL;
     breakpoint->gpa = gpa;
     return RINGSIDE_OK;
@@ -33,9 +48,7 @@ static int site_leave(struct debug *debug, struct debug_breakpoint *breakpoint)
     struct debug_site *site = debug_table_find(&debug->sites, breakpoint->gpa);
     int error = RINGSIDE_OK;
 
-    *breakpoint->link = breakpoint->next;
-    if (breakpoint->next)
-        breakpoint->next->link = breakpoint->link;
+    list_leave(breakpoint);
     if (!site->first) {
         error = debug->target->breakpoint->remove(debug->ctx, breakpoint->gpa);
         debug_table_remove(&debug->sites, site);
@@ -63,7 +76,7 @@ static void park(struct debug *debug, struct debug_breakpoint *breakpoint)
     /* The user's own hardware breakpoint there does the same, and is not ours to remove. */
     bool taken = debug_watch_find(debug, RINGSIDE_WATCH_EXEC, linear, 1);
     breakpoint->place = !taken && !watch_linear(debug, linear) ? DEBUG_LINEAR : DEBUG_PENDING;
-    debug->pending++;
+    list_join(&debug->pending, breakpoint);
 }
 
 /* Finds a place for a breakpoint that is in the table alone. */
@@ -81,7 +94,7 @@ static int place(struct debug *debug, unsigned vcpu, struct debug_breakpoint *br
     park(debug, breakpoint); /* an engine that has no others */
     if (breakpoint->place == DEBUG_LINEAR)
         return RINGSIDE_OK;
-    debug->pending--;
+    list_leave(breakpoint);
     return error;
 }
 
@@ -134,9 +147,9 @@ static int release(struct debug *debug, struct debug_breakpoint *breakpoint)
     case DEBUG_PHYSICAL: error = site_leave(debug, breakpoint); break;
     case DEBUG_LINEAR:
         error = unwatch_linear(debug, breakpoint->item.key);
-        debug->pending--;
+        list_leave(breakpoint);
         break;
-    case DEBUG_PENDING: debug->pending--; break;
+    case DEBUG_PENDING: list_leave(breakpoint); break;
     }
     debug_table_remove(&debug->breakpoints, breakpoint);
     return error;
@@ -202,18 +215,16 @@ static void bind(struct debug *debug, struct debug_breakpoint *breakpoint)
             return;
         if (watched)
             unwatch_linear(debug, linear);
-        debug->pending--;
         return;
     }
 }
 
 void debug_breakpoints_bind(struct debug *debug)
 {
-    struct debug_breakpoint *b = NULL;
-
-    while (debug->pending && (b = debug_table_next(&debug->breakpoints, b)))
-        if (b->place != DEBUG_PHYSICAL)
-            bind(debug, b);
+    for (struct debug_breakpoint *b = debug->pending, *next; b; b = next) {
+        next = b->next;
+        bind(debug, b);
+    }
 }
 
 /* All that stands at RIP. */

@@ -123,7 +123,7 @@ struct debug_breakpoint {
     bool asked;                            /* by the debugger; else by tracepoints alone */
     struct debug_code *code;               /* NULL: every hit is a stop */
     struct debug_tracepoint *traces;       /* those at this address */
-    struct debug_breakpoint *next, **link; /* of those at the same site */
+    struct debug_breakpoint *next, **link; /* of those at the same site, or pending */
 };
 /* A guest-physical place with a breakpoint in the engine; several linear addresses may share it. */
 struct debug_site {
@@ -156,8 +156,8 @@ struct debug {
     unsigned event_vcpu;    /* whose event began the stop */
 
     struct debug_table breakpoints, sites, watches;
-    uint32_t pending;      /* breakpoints that are not DEBUG_PHYSICAL */
-    uint32_t code_watches; /* watches of RINGSIDE_WATCH_EXEC */
+    struct debug_breakpoint *pending; /* those that are not DEBUG_PHYSICAL */
+    uint32_t code_watches;            /* watches of RINGSIDE_WATCH_EXEC */
 
     unsigned char *code; /* code.c: blocks, as far as used; those that are free again, by size */
     size_t code_used;

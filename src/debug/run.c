@@ -330,7 +330,7 @@ static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct r
         request.begin = v->begin;
         request.end = v->end;
     }
-    debug->step.code_watches = debug->code_watches + debug->pending;
+    debug->step.code_watches = debug->code_watches || debug->pending;
     debug_breakpoint_pass(debug, vcpu);
     return step_begin(&debug->step, &v->step, vcpu, &request, exit);
 }

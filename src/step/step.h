@@ -23,7 +23,7 @@ struct step {
     void *owner;
     bool (*breakpoint)(void *owner, uint64_t gpa);
     bool (*code_watch)(void *owner, uint64_t linear);
-    unsigned code_watches;
+    bool code_watches;
 
     struct ringside_caught caught; /* of STEP_CATCH */
 };
