@@ -76,6 +76,10 @@ struct ringside_direct_ops {
 struct ringside_breakpoint_ops {
     int (*insert)(void *ctx, uint64_t gpa);
     int (*remove)(void *ctx, uint64_t gpa);
+    /* May be NULL.  The vCPU, at its next entry, executes the instruction at its RIP before
+     * anything is delivered to it, and stops at no breakpoint there; then it runs on.  write_regs
+     * takes that back.  Without it such an instruction is stepped over. */
+    void (*pass)(void *ctx, unsigned vcpu);
 };
 
 /* Optional: hardware breakpoints and watchpoints by linear address, for all vCPUs at once. */

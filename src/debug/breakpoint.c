@@ -267,8 +267,6 @@ bool debug_breakpoint_at(struct debug *debug, unsigned vcpu)
 
 static void trace(struct debug *debug, unsigned vcpu, const struct place_of_rip *at)
 {
-    if (!debug_trace_arrives(debug, vcpu))
-        return;
     if (at->pending)
         debug_trace_hit(debug, vcpu, at->pending->traces);
     for (const struct debug_breakpoint *b = at->site ? at->site->first : NULL; b; b = b->next)
@@ -279,8 +277,7 @@ void debug_breakpoint_pass(struct debug *debug, unsigned vcpu)
 {
     struct place_of_rip at;
 
-    if (debug->trace->running && find(debug, vcpu, &at) &&
-        debug_regs(debug, vcpu)->activity == RINGSIDE_RUNNING)
+    if (debug_trace_arrives(debug, vcpu) && find(debug, vcpu, &at))
         trace(debug, vcpu, &at);
     debug_trace_tidy(debug);
 }
@@ -300,7 +297,8 @@ enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, enum deb
     if (!debug_code_can_run(debug))
         return DEBUG_MET_UNSAID;
     uint32_t printed = debug->console.length;
-    trace(debug, vcpu, &at);
+    if (debug_trace_arrives(debug, vcpu))
+        trace(debug, vcpu, &at);
     software = at.pending && stops(debug, vcpu, at.pending);
     /* Each has its say, and its commands run. */
     for (const struct debug_breakpoint *b = at.site ? at.site->first : NULL; b; b = b->next)

@@ -66,8 +66,8 @@ struct debug_stop {
  *  passes    an exit at a breakpoint whose condition     the debug_enter after it
  *            is false: as shown, and RIP is known
  *            to have a breakpoint
- *  traced    debug_trace_arrives: the tracepoints at     the step's exit; a trace that starts
- *            traced_rip have collected
+ *  traced    debug_trace_arrives: the tracepoints at     the step's exit; an entry that passes
+ *            traced_rip have collected                   the place; a trace that starts
  *  unsaid    an exit at a breakpoint that cannot be      debug_enter, when there is room;
  *            judged, as the console is full              debug_resume
  *  cached    debug_regs                                  debug_enter, saying RUN; a reset

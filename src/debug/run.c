@@ -278,6 +278,20 @@ static void caught(struct debug *debug, unsigned vcpu, const struct ringside_cau
     debug_stop_all(debug, vcpu, &event);
 }
 
+/* A vCPU that is to run is at a breakpoint: does the engine take it off, by running? */
+static bool engine_passes(struct debug *debug, unsigned vcpu)
+{
+    const struct ringside_breakpoint_ops *ops = debug->target->breakpoint;
+
+    if (debug->vcpus[vcpu].action != DEBUG_RUN || !ops || !ops->pass ||
+        step_chosen(&debug->step) != RINGSIDE_STEP_EMULATE)
+        return false;
+    debug_breakpoint_pass(debug, vcpu);
+    ops->pass(debug->ctx, vcpu);
+    debug->vcpus[vcpu].traced = false;
+    return true;
+}
+
 /* One step is done: of a range, the last one, or off a breakpoint. */
 static void stepped(struct debug *debug, unsigned vcpu)
 {
@@ -466,7 +480,7 @@ enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu)
         return make_way(debug, vcpu);
     if (v->step.way && v->action == DEBUG_RUN && !v->leaving)
         disarm(debug, vcpu); /* the debugger left in the middle of a step */
-    if (must_step(debug, vcpu))
+    if (must_step(debug, vcpu) && !engine_passes(debug, vcpu))
         return step(debug, vcpu);
     if (!v->step.way)
         look(v, false); /* nothing is left to do */
@@ -516,6 +530,6 @@ void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *
     case RINGSIDE_EXIT_ERROR: stop(debug, vcpu, DEBUG_REASON_ERROR); break;
     default: break;
     }
-    if (debug->vcpus[vcpu].action != DEBUG_STAY)
-        debug->vcpus[vcpu].cached = false; /* it goes on */
+    if (debug->vcpus[vcpu].action != DEBUG_STAY && !debug->vcpus[vcpu].passes)
+        debug->vcpus[vcpu].cached = false; /* it goes on without another look */
 }

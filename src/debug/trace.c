@@ -379,7 +379,7 @@ bool debug_trace_arrives(struct debug *debug, unsigned vcpu)
     const struct ringside_regs *regs;
 
     if (!debug->trace->running || !(regs = debug_regs(debug, vcpu)) ||
-        (v->traced && v->traced_rip == regs->rip))
+        regs->activity != RINGSIDE_RUNNING || (v->traced && v->traced_rip == regs->rip))
         return false;
     v->traced = true;
     v->traced_rip = regs->rip;

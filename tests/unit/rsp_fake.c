@@ -201,7 +201,8 @@ static void power_off(void *ctx)
 }
 
 static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
-static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint};
+static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint,
+                                                              NULL};
 static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
 static const struct ringside_catch_ops catch_ops = {set_catches};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};

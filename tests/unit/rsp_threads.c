@@ -150,7 +150,7 @@ static int removed(void *ctx, uint64_t gpa)
 }
 
 static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
-static const struct ringside_breakpoint_ops breakpoint_ops = {insert, removed};
+static const struct ringside_breakpoint_ops breakpoint_ops = {insert, removed, NULL};
 static const struct ringside_direct_ops direct_ops = {.is_memory = is_memory};
 static const struct ringside_target target = {
     .vcpu_count = vcpu_count,

@@ -286,6 +286,40 @@ static void breakpoints_stop_before(void **state)
     soft_free(soft);
 }
 
+static void a_breakpoint_is_passed_once(void **state)
+{
+    enum { INCL = 6 };
+    struct console console;
+    struct ringside rs = {.attached = true, .stop_at = RINGSIDE_EXIT_BREAKPOINT};
+    struct soft *soft = start(&console);
+    const struct ringside_target *target = soft_target();
+    uint64_t place = BASE + (uint64_t)(soft_guest_store - soft_guest);
+    struct ringside_regs regs;
+
+    (void)state;
+    soft_set_server(soft, &rs);
+    target->breakpoint->insert(soft, place);
+    run_to_stop(soft, &rs);
+    for (unsigned i = 0; i < 100; i++) {
+        target->breakpoint->pass(soft, 0);
+        run_to_stop(soft, &rs);
+        assert_int_equal(rip_of(soft, 0), place);
+        assert_int_equal(count_of(soft, 0), i + 1);
+    }
+    target->breakpoint->insert(soft, place + INCL);
+    target->breakpoint->pass(soft, 0);
+    run_to_stop(soft, &rs);
+    assert_int_equal(rip_of(soft, 0), place + INCL);
+    target->breakpoint->pass(soft, 0);
+    target->read_regs(soft, 0, &regs);
+    target->write_regs(soft, 0, &regs);
+    run_to_stop(soft, &rs);
+    assert_int_equal(rip_of(soft, 0), place + INCL);
+    assert_int_equal(count_of(soft, 0), 101);
+    soft_set_server(soft, NULL);
+    soft_free(soft);
+}
+
 static void code_watches_stop_at_their_address_only(void **state)
 {
     struct console console;
@@ -461,6 +495,7 @@ int main(void)
         cmocka_unit_test(steps_change_nothing),
         cmocka_unit_test(a_saved_run_goes_on),
         cmocka_unit_test(breakpoints_stop_before),
+        cmocka_unit_test(a_breakpoint_is_passed_once),
         cmocka_unit_test(code_watches_stop_at_their_address_only),
         cmocka_unit_test(data_watches_tell_the_address),
         cmocka_unit_test(a_triple_fault_resets_or_stops),

@@ -155,7 +155,8 @@ static void power_off(void *ctx)
 static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
 static const struct ringside_direct_ops direct_ops = {.is_memory = kvm_memory_is,
                                                       .page = kvm_memory_page};
-static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint};
+static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint,
+                                                              NULL};
 static const struct ringside_watch_ops watch_ops = {kvm_watch_insert, kvm_watch_remove};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
 static const struct ringside_msr_ops msr_ops = {read_msr, write_msr};

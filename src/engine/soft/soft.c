@@ -227,6 +227,8 @@ static void apply_signals(struct soft *soft)
             cpu_init_signal(vcpu->cpu);
         if (vcpu->sipi_pending)
             cpu_sipi(vcpu->cpu, vcpu->sipi_vector);
+        if (vcpu->init_pending || vcpu->sipi_pending)
+            vcpu->passes = false;
         vcpu->init_pending = vcpu->sipi_pending = false;
     }
 }
@@ -346,11 +348,21 @@ static void at_breakpoint(struct soft *soft, unsigned index, struct ringside_exi
     }
 }
 
+static enum cpu_exit run_cpu(struct soft_vcpu *vcpu, uint64_t limit)
+{
+    enum cpu_exit exit = CPU_EXIT_LIMIT;
+
+    if (vcpu->passes)
+        exit = cpu_step(vcpu->cpu, CPU_STEP_OVER_BREAK | CPU_STEP_HOLD_INTERRUPTS);
+    vcpu->passes = false;
+    return exit == CPU_EXIT_LIMIT ? cpu_run(vcpu->cpu, limit) : exit;
+}
+
 static void run_turn(struct soft *soft, unsigned index, uint64_t limit, struct ringside_exit *exit)
 {
     struct cpu *cpu = soft->vcpu[index].cpu;
 
-    switch (cpu_run(cpu, limit)) {
+    switch (run_cpu(&soft->vcpu[index], limit)) {
     case CPU_EXIT_LIMIT: break;
     case CPU_EXIT_HALT: exit->reason = RINGSIDE_EXIT_HALT; break;
     case CPU_EXIT_YIELD:

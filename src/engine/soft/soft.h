@@ -27,7 +27,8 @@ struct soft_vcpu {
     /* An armed step; see step.c. */
     unsigned way; /* enum ringside_step_way; 0: none */
     bool hold_interrupts;
-    bool passes; /* the first instruction, which does not meet a breakpoint, is still to come */
+    /* Of a step or a run: the first instruction, which meets no breakpoint, is still to come. */
+    bool passes;
 };
 
 struct soft {

@@ -173,7 +173,10 @@ static int arm(void *ctx, unsigned index, unsigned way, bool hold_interrupts)
 
 static void disarm(void *ctx, unsigned index)
 {
-    ((struct soft *)ctx)->vcpu[index].way = 0;
+    struct soft_vcpu *vcpu = &((struct soft *)ctx)->vcpu[index];
+
+    vcpu->way = 0;
+    vcpu->passes = false;
 }
 
 static int take_interrupt(void *ctx, unsigned index)

@@ -39,6 +39,7 @@ static int write_regs(void *ctx, unsigned vcpu, const struct ringside_regs *in)
         !vm_apic_wrmsr(soft->vm, vcpu, X86_MSR_APIC_BASE, in->apic_base))
         return RINGSIDE_EINVAL;
     cpu_set_regs(soft->vcpu[vcpu].cpu, in);
+    soft->vcpu[vcpu].passes = false;
     vm_apic_set_cr8(soft->vm, vcpu, in->cr8);
     return RINGSIDE_OK;
 }
@@ -174,6 +175,11 @@ static int remove_breakpoint(void *ctx, uint64_t gpa)
         return RINGSIDE_EINVAL;
     cpu_code_drop_page(soft->code, gpa & ~(uint64_t)(PAGE - 1));
     return RINGSIDE_OK;
+}
+
+static void pass_breakpoint(void *ctx, unsigned vcpu)
+{
+    ((struct soft *)ctx)->vcpu[vcpu].passes = true;
 }
 
 /* A linear code address has a place in every page until it is met: all pages are decoded anew. */
@@ -385,7 +391,8 @@ static void power_off(void *ctx)
 }
 
 static const struct ringside_direct_ops direct_ops = {is_memory, direct_page, executed};
-static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint};
+static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint,
+                                                              pass_breakpoint};
 static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
 static const struct ringside_catch_ops catch_ops = {set_catches};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
