@@ -4,13 +4,20 @@
  * usage: rsp_bench PORT steps SECONDS                single steps a second
  *        rsp_bench PORT trips SECONDS                round trips a second that ask for nothing
  *        rsp_bench PORT memory BEGIN LENGTH SECONDS  MB a second by 'm' (and 'x' if it is there)
- *        rsp_bench PORT range AT BEGIN END           seconds from a breakpoint AT to leaving a
- * range rsp_bench PORT breakpoints BEGIN N AT SECONDS seconds to set N breakpoints, sent without
- * waiting for each, and microseconds for a hit of one AT, with all that GDB does to continue (0
- * seconds: none) rsp_bench PORT stops 0|1 AT SECONDS         such hits a second, of a software (Z0)
- * or a hardware breakpoint (Z1) rsp_bench PORT evaluate AT SECONDS          such hits a second with
- * the registers read: as if the debugger evaluates a condition rsp_bench PORT condition AT NEXT
- * TURNS      evaluations a second if the server does it
+ *        rsp_bench PORT range AT BEGIN END           seconds from AT to leaving a range
+ *        rsp_bench PORT breakpoints BEGIN N AT SECONDS PID [PENDING]
+ *                  seconds to set N breakpoints, sent without waiting for each, and one more where
+ *                  nothing is mapped; microseconds for a hit of one AT, with all that GDB does to
+ *                  continue; and how often the guest comes to AT with that one removed ($rdi
+ *                  counts it), for each second that process PID was on a processor
+ *        rsp_bench PORT stops 0|1 AT SECONDS         such hits a second, of a software (Z0) or a
+ *                                                    hardware breakpoint (Z1)
+ *        rsp_bench PORT evaluate AT SECONDS          such hits a second with the registers read: as
+ *                                                    if the debugger evaluates a condition
+ *        rsp_bench PORT condition AT NEXT TURNS      evaluations a second if the server does it
+ *        rsp_bench PORT trace AT SECONDS PID
+ *                  frames of a tracepoint AT with three registers, and how often the guest comes
+ *                  there without it (its TSC counts instructions), likewise
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -25,6 +32,10 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#define USAGE                                                                                      \
+    "usage: rsp_bench PORT steps|trips|memory|range|breakpoints|stops|evaluate|condition|trace "   \
+    "..."
 
 enum { BUFFER = 1 << 20, PATIENCE_S = 120 };
 
@@ -260,6 +271,107 @@ static double stops(bool hardware, uint64_t at, double seconds, bool read_regist
     return n / (now() - start);
 }
 
+static void interrupt(void)
+{
+    write_all("\3", 1);
+    receive_packet();
+    if (reply[0] != 'T' && reply[0] != 'S')
+        die(reply);
+}
+
+static uint64_t rdi(void)
+{
+    unsigned char digits[17] = {0};
+
+    ask("g"); /* rax, rbx, rcx, rdx, rsi, rdi: 16 digits each, the low byte first */
+    for (unsigned i = 0; i < 8 && reply_length >= 96; i++)
+        memcpy(digits + 2 * i, reply + 94 - 2 * i, 2);
+    return strtoull((char *)digits, NULL, 16);
+}
+
+/* In seconds. */
+static double processor_time(const char *pid)
+{
+    struct timespec time;
+    clockid_t clock;
+    if (clock_getcpuclockid(atoi(pid), &clock) != 0 || clock_gettime(clock, &time) != 0)
+        die("no such process");
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* How often a second a function is called whose first argument counts the calls. */
+static double calls(uint64_t at, double seconds, const char *pid)
+{
+    uint64_t before = rdi();
+    expect_ok("z0,%llx,1", at);
+    double start = processor_time(pid);
+    send_packet("vCont;c");
+    usleep((useconds_t)(seconds * 1e6));
+    interrupt();
+    double time = processor_time(pid) - start;
+    expect_ok("Z0,%llx,1", at);
+    ask("vCont;c");
+    return (double)(rdi() - before) / time;
+}
+
+static void bench_breakpoints(char **argv)
+{
+    uint64_t at = strtoull(argv[5], NULL, 0);
+    double seconds = atof(argv[6]), set;
+
+    set = set_breakpoints(strtoull(argv[3], NULL, 0), (unsigned)atoi(argv[4]));
+    if (argv[8])
+        expect_ok("Z0,%llx,1", strtoull(argv[8], NULL, 0));
+    printf("%.3f %.1f ", set, 1e6 / stops(false, at, seconds, false));
+    printf("%.0f\n", calls(at, seconds, argv[7]));
+}
+
+/* The TSC, which counts time, and so instructions of a guest that is never idle. */
+static uint64_t tsc(void)
+{
+    char text[32] = "";
+    unsigned byte;
+
+    ask("qRcmd,6d73722030783130"); /* msr 0x10 */
+    for (size_t i = 0; i < sizeof text - 1 && sscanf(reply + 2 * i, "%2x", &byte) == 1; i++)
+        text[i] = (char)byte;
+    return strtoull(text, NULL, 0);
+}
+
+struct run {
+    double time, frames; /* of the guest; a second */
+};
+
+static struct run run_for(double seconds, const char *pid)
+{
+    uint64_t before = tsc();
+    double start = processor_time(pid);
+    send_packet("vCont;c");
+    usleep((useconds_t)(seconds * 1e6));
+    interrupt();
+    double time = processor_time(pid) - start;
+    uint64_t after = tsc();
+    ask("qTStatus");
+    const char *created = strstr(reply, ";tcreated:");
+    return (struct run){(double)(after - before) / time,
+                        created ? (double)strtoull(created + 10, NULL, 16) / time : 0};
+}
+
+static void bench_trace(uint64_t at, double seconds, const char *pid)
+{
+    struct run free_run = run_for(seconds, pid), traced;
+
+    ask("QTinit");
+    expect_ok("QTDP:1:%llx:E:0:0-", at);
+    expect_ok("QTDP:-1:%llx:R38", at); /* rdx, rsi, rdi */
+    ask("QTBuffer:circular:1");
+    ask("QTStart");
+    traced = run_for(seconds, pid);
+    if (traced.frames == 0)
+        die(reply);
+    printf("%.0f %.0f\n", traced.frames, free_run.time * traced.frames / traced.time);
+}
+
 /* A function of that many turns at `at`, its RET right before `next`; $rdi, which counts them, is
  * never ~0. */
 static void bench_condition(uint64_t at, uint64_t next, double turns)
@@ -278,8 +390,7 @@ int main(int argc, char **argv)
 {
     bool binary;
     if (argc < 4)
-        die("usage: rsp_bench PORT steps|trips|memory|range|breakpoints|stops|evaluate|condition "
-            "...");
+        die(USAGE);
     connect_to(argv[1]);
     size_t packet = handshake(&binary);
     if (strcmp(argv[2], "steps") == 0) {
@@ -294,23 +405,19 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[2], "range") == 0 && argc == 6) {
         bench_range(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0),
                     strtoull(argv[5], NULL, 0));
-    } else if (strcmp(argv[2], "breakpoints") == 0 && argc == 7) {
-        double set = set_breakpoints(strtoull(argv[3], NULL, 0), (unsigned)atoi(argv[4]));
-        printf("%.3f ", set);
-        fflush(stdout);
-        double seconds = atof(argv[6]);
-        printf("%.1f\n",
-               seconds > 0 ? 1e6 / stops(false, strtoull(argv[5], NULL, 0), seconds, false) : 0);
+    } else if (strcmp(argv[2], "breakpoints") == 0 && (argc == 8 || argc == 9)) {
+        bench_breakpoints(argv);
     } else if (strcmp(argv[2], "evaluate") == 0 && argc == 5) {
         printf("%.0f\n", stops(false, strtoull(argv[3], NULL, 0), atof(argv[4]), true));
     } else if (strcmp(argv[2], "stops") == 0 && argc == 6) {
         bool hardware = strcmp(argv[3], "1") == 0;
         printf("%.0f\n", stops(hardware, strtoull(argv[4], NULL, 0), atof(argv[5]), false));
+    } else if (strcmp(argv[2], "trace") == 0 && argc == 6) {
+        bench_trace(strtoull(argv[3], NULL, 0), atof(argv[4]), argv[5]);
     } else if (strcmp(argv[2], "condition") == 0 && argc == 6) {
         bench_condition(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0), atof(argv[5]));
     } else {
-        die("usage: rsp_bench PORT steps|trips|memory|range|breakpoints|stops|evaluate|condition "
-            "...");
+        die(USAGE);
     }
     return 0;
 }
