@@ -128,7 +128,7 @@ static void goes_on(struct session *s)
             slow += count_of(s, i) - before[i] < ROUNDS;
     }
     if (slow)
-        session_fail("%u vCPUs do not go on", slow);
+        session_fail("%u vCPUs do not go on%s", slow, s->ended ? ": the guest has ended" : "");
 }
 
 /* The next debugger finds the machine as it was. */
@@ -145,6 +145,24 @@ static void nothing_is_left(struct session *s)
         if (regs.dr7 != clean.dr7 || regs.dr6 != clean.dr6 || regs.debugctl || regs.pending_debug ||
             memcmp(regs.dr, clean.dr, sizeof regs.dr) != 0 || regs.rflags & 0x100)
             session_fail("vCPU %u is not as it was", i);
+    }
+}
+
+/* The debugger is gone in the middle of hits that nobody was to be told of: what is under way then
+ * is not the guest's. */
+static void loses_its_debugger(struct session *s, const char *breakpoint)
+{
+    enum { TIMES = 20 };
+    char never[80];
+
+    snprintf(never, sizeof never, "%s;X3,220027", breakpoint);
+    for (unsigned n = 0; n < TIMES; n++) {
+        session_expect(s, never, "OK");
+        session_send(s, "vCont;c");
+        session_turn(s);
+        ringside_disconnect(s->rs);
+        goes_on(s);
+        nothing_is_left(s);
     }
 }
 
@@ -167,6 +185,7 @@ static void soak(const struct trial *trial, unsigned hits)
         session_detach(&s);
         goes_on(&s);
         nothing_is_left(&s);
+        loses_its_debugger(&s, packet);
     }
     printf("%s, %s, Z%u %s the count: ", s.soft ? vendor : s.ops->name, trial->way, trial->hardware,
            trial->place->counted ? "after" : "at");

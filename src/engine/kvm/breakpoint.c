@@ -63,6 +63,7 @@ int kvm_breakpoint_remove(struct kvm_machine *machine, uint64_t gpa)
     if (*byte == INT3)
         __atomic_store_n(byte, page->original[gpa % PAGE], __ATOMIC_SEQ_CST);
     page->here[gpa % PAGE] = false;
+    __atomic_add_fetch(&machine->removed, 1, __ATOMIC_RELEASE);
     if (--page->count == 0) {
         *link = page->next;
         free(page);

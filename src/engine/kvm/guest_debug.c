@@ -147,7 +147,9 @@ bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
         exit->reason = RINGSIDE_EXIT_BREAKPOINT;
         if (is_ours(vcpu, arch->pc))
             return true;
-        kvm_queue_exception(vcpu, X86_EXC_BP, 0);
+        /* If it was ours at the entry it is gone; one that is still there is met again. */
+        if (vcpu->removed == __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE))
+            kvm_queue_exception(vcpu, X86_EXC_BP, 0);
         return false;
     }
     bool stepping = vcpu->single_step;
@@ -161,6 +163,11 @@ bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
             exit->dr6 &= ~(uint64_t)X86_DR6_B; /* the bits of registers that are off mean nothing */
         return true;
     }
-    kvm_queue_exception(vcpu, X86_EXC_DB, conditions);
+    /* While ours are in force the guest's own registers are not: a hit was of one that is gone. */
+    uint64_t own = conditions;
+    if (vcpu->debug & KVM_GUESTDBG_USE_HW_BP)
+        own &= ~(uint64_t)X86_DR6_B;
+    if (own || !conditions)
+        kvm_queue_exception(vcpu, X86_EXC_DB, own);
     return false;
 }

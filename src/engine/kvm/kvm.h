@@ -64,6 +64,7 @@ struct kvm_vcpu {
     bool single_step; /* the kernel has KVM_GUESTDBG_SINGLESTEP: then it hides RFLAGS.TF */
     uint32_t debug;   /* KVM_GUESTDBG_* as the kernel has them */
     unsigned watches; /* machine->watches_changed as the kernel has them */
+    unsigned removed; /* machine->removed at the latest entry */
     bool passing;     /* armed off the place `passed`, whose code breakpoints are left out */
     uint64_t passed;  /* linear */
     uint64_t lifted;  /* gpa of the breakpoint that is out of memory for a step; KVM_NOWHERE */
@@ -118,6 +119,7 @@ struct kvm_machine {
     bool news;
     struct kvm_page *pages[KVM_PAGE_BUCKETS]; /* under server_lock */
     size_t page_count;
+    unsigned removed; /* software breakpoints, counted */
     struct kvm_watch {
         bool used;
         enum ringside_watch_kind kind;
