@@ -158,8 +158,10 @@ static void loses_its_debugger(struct session *s, const char *breakpoint)
     snprintf(never, sizeof never, "%s;X3,220027", breakpoint);
     for (unsigned n = 0; n < TIMES; n++) {
         session_expect(s, never, "OK");
-        session_send(s, "vCont;c");
+        session_send(s, n % 2 ? "vCont;r1000,1100:1;c" : "vCont;c");
         session_turn(s);
+        if (n % 3 == 0)
+            ringside_input(s->rs, "\x03", 1);
         ringside_disconnect(s->rs);
         goes_on(s);
         nothing_is_left(s);
