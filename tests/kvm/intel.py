@@ -14,6 +14,7 @@ from intel_machine import Machine, make_image, need_host
 
 RDI = 5  # by its number in the target description
 HELLO = '-k /hello -m 16'
+STEPS = 200
 
 
 def addresses_of(image):
@@ -58,7 +59,40 @@ def check_software_breakpoints(machine, at):
     machine.expect(r'host: status 0\n', 'the guest goes its own way')
 
 
-CHECKS = (check_software_breakpoints,)
+def end(machine, debugger):
+    debugger.send('k')
+    machine.expect(r'host: status \d+\n', 'the end of that guest')
+
+
+def check_steps(machine, _):
+    places = []
+    for way in ('emulate', 'trap-flag'):
+        debugger = machine.debug(f'{HELLO} --step {way}', f'{way}: held at its first instruction')
+        places.append([debugger.rip()] + [debugger.step() for _ in range(STEPS)])
+        end(machine, debugger)
+    assert places[0] == places[1], next(x for x in zip(*places) if x[0] != x[1])
+    print(f'ok: {STEPS} steps, the same by emulate and by trap-flag')
+
+
+def check_steps_hold_interrupts(machine, at):
+    """The guest's timer goes off a hundred times a second, and no step goes into its handler."""
+    debugger = start_hello(machine, '--step trap-flag', 'steps with a timer running')
+    assert debugger.ask(f'Z0,{at["spin"]:x},1') == 'OK'
+    debugger.send('vCont;c')
+    machine.type('spin 1000\n')
+    assert debugger.stopped(debugger.reply()) == at['spin']
+    assert debugger.ask(f'z0,{at["spin"]:x},1') == 'OK'
+    for _ in range(STEPS):
+        place = debugger.step()
+        assert at['spin'] <= place < at['spin'] + 64, f'{place:x}'
+    print('ok: no step goes into the handler of an interrupt')
+    debugger.send('vCont;c')
+    machine.expect('hello> ', 'which all come afterwards')
+    debugger.interrupt()
+    end(machine, debugger)
+
+
+CHECKS = (check_software_breakpoints, check_steps, check_steps_hold_interrupts)
 
 
 def main():

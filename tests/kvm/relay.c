@@ -59,6 +59,8 @@ int main(int argc, char **argv)
         perror("relay");
         return 1;
     }
+    puts("relay: ready");
+    fflush(stdout);
     struct pollfd ends[] = {{serial, POLLIN, 0}, {server, POLLIN, 0}};
     while (poll(ends, 2, -1) > 0)
         for (unsigned i = 0; i < 2; i++)

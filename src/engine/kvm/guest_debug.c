@@ -1,5 +1,6 @@
 /* What the kernel is told of debugging (KVM_SET_GUEST_DEBUG), and what KVM_EXIT_DEBUG means. */
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
 #include <sys/ioctl.h>
 
 #include "engine/kvm/kvm.h"
@@ -52,7 +53,9 @@ static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
     vcpu->debug = debug.control;
     vcpu->single_step = single_step;
     vcpu->watches = machine->watches_changed;
-    return true;
+    vcpu->stalls = 0;
+    return !single_step || !(machine->features & KVM_STEPS_STALL) ||
+           !ioctl(vcpu->fd, KVM_GET_REGS, &vcpu->before);
 }
 
 bool kvm_debug_apply(struct kvm_vcpu *vcpu)
@@ -129,6 +132,22 @@ static bool hardware_hit(struct kvm_vcpu *vcpu, uint64_t dr6, struct ringside_ex
     return found;
 }
 
+/*
+ * Bochs's model of an Intel processor traps once more for each page that EPT does not map yet.  An
+ * instruction that changes nothing, such as a jump to itself, does so however often it runs.
+ */
+static bool has_stalled(struct kvm_vcpu *vcpu, uint64_t conditions)
+{
+    struct kvm_regs now;
+
+    if (!(conditions & X86_DR6_BS) || !vcpu->single_step ||
+        !(vcpu->machine->features & KVM_STEPS_STALL) || vcpu->stalls++ == KVM_STALLS_MAX ||
+        ioctl(vcpu->fd, KVM_GET_REGS, &now))
+        return false;
+    now.rflags = vcpu->before.rflags; /* RF goes */
+    return memcmp(&now, &vcpu->before, sizeof now) == 0;
+}
+
 static void step_is_over(struct kvm_vcpu *vcpu)
 {
     struct kvm_machine *machine = vcpu->machine;
@@ -152,6 +171,8 @@ bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
             kvm_queue_exception(vcpu, X86_EXC_BP, 0);
         return false;
     }
+    if (has_stalled(vcpu, conditions))
+        return false;
     bool stepping = vcpu->single_step;
     step_is_over(vcpu);
     if (hardware_hit(vcpu, conditions, exit))

@@ -26,10 +26,12 @@ enum kvm_feature {
     KVM_CAN_HW_BREAK = 1 << 3,    /* debug registers stop at code */
     KVM_CAN_HW_WATCH = 1 << 4,    /* and at data */
     KVM_CAN_RUN_KERNELS = 1 << 5, /* it runs on the processor, not in an emulator with gaps */
+    KVM_STEPS_STALL = 1 << 6,     /* a step may end before anything has happened: again, then */
 };
 
 enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_PAGE_BUCKETS = 1 << 10 };
-#define KVM_KICK SIGRTMIN /* wakes a thread out of KVM_RUN; nothing is done in its handler */
+enum { KVM_STALLS_MAX = 32 }; /* more than an instruction has pages to be mapped, tables included */
+#define KVM_KICK SIGRTMIN     /* wakes a thread out of KVM_RUN; nothing is done in its handler */
 
 /* All that the kernel says about a vCPU, but for its x87 and vector registers. */
 enum { KVM_MSRS_MAX = 32 };
@@ -62,6 +64,8 @@ struct kvm_vcpu {
     unsigned way;     /* enum ringside_step_way, armed; 0: none */
     bool hold;        /* its interrupts are held */
     bool single_step; /* the kernel has KVM_GUESTDBG_SINGLESTEP: then it hides RFLAGS.TF */
+    unsigned stalls;  /* of this step, with KVM_STEPS_STALL: */
+    struct kvm_regs before;
     uint32_t debug;   /* KVM_GUESTDBG_* as the kernel has them */
     unsigned watches; /* machine->watches_changed as the kernel has them */
     unsigned removed; /* machine->removed at the latest entry */
