@@ -57,6 +57,7 @@ static void guest_ended(void *ctx, int what, int status)
     struct run *run = ctx;
     run->over = true;
     run->status = what == VM_EXIT ? status : TOOL_OK;
+    serial_flush(&run->serial); /* what it said comes first */
     if (what != VM_EXIT)
         tool_say(what == VM_RESET ? "the guest reset the machine" : "the guest powered off");
 }
@@ -65,6 +66,7 @@ static void guest_declined(void *ctx, const char *text)
 {
     struct run *run = ctx;
     run->status = TOOL_BAD_INPUT;
+    serial_flush(&run->serial);
     tool_say("%s", text);
 }
 

@@ -102,7 +102,7 @@ static void hang_up(struct serial *serial)
     serial->someone_waits = false;
 }
 
-void serial_close(struct serial *serial)
+void serial_flush(struct serial *serial)
 {
     struct pollfd polls[SERIAL_POLLS];
     enum { PATIENCE_MS = 200 };
@@ -110,6 +110,11 @@ void serial_close(struct serial *serial)
         serial_poll(serial, 0, polls);
     while (serial->queued > 0 && serial->out >= 0 && poll(polls, SERIAL_POLLS, PATIENCE_MS) > 0 &&
            serial_send(serial, polls));
+}
+
+void serial_close(struct serial *serial)
+{
+    serial_flush(serial);
     terminal_restore();
     if (serial->kind == SERIAL_UNIX && serial->in >= 0)
         hang_up(serial);

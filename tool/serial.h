@@ -33,7 +33,9 @@ struct serial {
 void serial_init(struct serial *serial);
 /* 0, or -1 after saying on stderr what is wrong. */
 int serial_open(struct serial *serial, enum serial_kind kind, const char *path);
-/* Puts the terminal back as it was. */
+/* Sends what waits, for as long as the other side takes it without a pause. */
+void serial_flush(struct serial *serial);
+/* Likewise, and puts the terminal back as it was. */
 void serial_close(struct serial *serial);
 void serial_to_raw(struct serial *serial); /* again, after the program was stopped and continued */
 

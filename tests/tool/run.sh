@@ -39,6 +39,9 @@ check 'the console went to stdout' grep -q 'a small kernel' console
 printf '\rsum 4\rpoweroff\r' >typed
 check 'input from a file' timeout 30 "$ringside" run -e "$engine" -k "$hello" -m 16 <typed >console 2>err
 check 'the guest answered it' grep -q 'sum 30' console
+timeout 30 "$ringside" run -e "$engine" -k "$hello" -m 16 <typed >both 2>&1
+check 'what the guest said last comes before its end is told' \
+    sh -c 'tail -n 1 both | grep -qx "ringside: the guest powered off"'
 
 if [ "$engine" = soft ]; then # its runs are the same to the instruction
     report() { # FILE OPTION...
