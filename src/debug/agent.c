@@ -162,6 +162,13 @@ static int check_printf(const struct checker *c, size_t pc, unsigned arguments)
     return agent_format_is_good((const char *)format, arguments) ? RINGSIDE_OK : RINGSIDE_ENOTSUP;
 }
 
+static int check_variable(const struct checker *c, bool offered, unsigned number)
+{
+    if (!offered || (c->ops->has_variable && !c->ops->has_variable(c->ctx, number)))
+        return RINGSIDE_ENOTSUP;
+    return RINGSIDE_OK;
+}
+
 /* What the bytes behind the operation say. */
 static int check_operand(const struct checker *c, size_t pc, unsigned height)
 {
@@ -177,9 +184,9 @@ static int check_operand(const struct checker *c, size_t pc, unsigned height)
     case OP_TRACE_QUICK:
     case OP_TRACENZ:
     case OP_TRACE16: return c->ops->trace ? RINGSIDE_OK : RINGSIDE_ENOTSUP;
-    case OP_TRACEV: return c->ops->trace_variable ? RINGSIDE_OK : RINGSIDE_ENOTSUP;
-    case OP_GETV: return c->ops->get_variable ? RINGSIDE_OK : RINGSIDE_ENOTSUP;
-    case OP_SETV: return c->ops->set_variable ? RINGSIDE_OK : RINGSIDE_ENOTSUP;
+    case OP_TRACEV: return check_variable(c, c->ops->trace_variable, (unsigned)operand);
+    case OP_GETV: return check_variable(c, c->ops->get_variable, (unsigned)operand);
+    case OP_SETV: return check_variable(c, c->ops->set_variable, (unsigned)operand);
     case OP_PRINTF: return check_printf(c, pc, c->code[pc + 1]);
     default: return RINGSIDE_OK;
     }

@@ -27,7 +27,9 @@ struct agent_ops {
     /* Collecting: n bytes of memory, or the value of a variable. */
     bool (*trace)(void *ctx, uint64_t address, uint64_t n);
     bool (*trace_variable)(void *ctx, unsigned number);
-    /* Trace state variables. */
+    /* Trace state variables.  Without has_variable expressions may name some that are still to be
+     * defined. */
+    bool (*has_variable)(void *ctx, unsigned number);
     bool (*get_variable)(void *ctx, unsigned number, uint64_t *value);
     bool (*set_variable)(void *ctx, unsigned number, uint64_t value);
     void (*print)(void *ctx, const char *text, size_t n);

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
-#include "debug/debug.h"
+#include "debug/evaluate.h"
 
 /*
  * Blocks come from one piece of memory, in sizes that double; one that is given back serves the
@@ -47,36 +47,14 @@ void debug_code_free(struct debug *debug, struct debug_code *code)
 /* --- What expressions can reach -------------------------------------------------------------- */
 
 struct evaluation {
-    struct debug *debug;
-    unsigned vcpu;
+    struct debug_evaluation at;
     uint32_t text_end; /* how far the console may be filled */
 };
-
-static bool has_register(void *ctx, unsigned number)
-{
-    const struct debug *debug = ((struct evaluation *)ctx)->debug;
-
-    return debug->has_register && debug->has_register(debug->registers_ctx, number);
-}
-
-static bool read_register(void *ctx, unsigned number, uint64_t *value)
-{
-    const struct evaluation *e = ctx;
-
-    return e->debug->read_register(e->debug->registers_ctx, e->vcpu, number, value);
-}
-
-static bool read_memory(void *ctx, uint64_t address, void *buffer, size_t n)
-{
-    const struct evaluation *e = ctx;
-
-    return debug_read(e->debug, e->vcpu, address, buffer, n) == n;
-}
 
 static void print(void *ctx, const char *text, size_t n)
 {
     const struct evaluation *e = ctx;
-    struct debug_console *console = &e->debug->console;
+    struct debug_console *console = &e->at.debug->console;
     size_t room = e->text_end - console->length;
 
     if (n > room)
@@ -86,9 +64,12 @@ static void print(void *ctx, const char *text, size_t n)
 }
 
 static const struct agent_ops ops = {
-    .has_register = has_register,
-    .read_register = read_register,
-    .read_memory = read_memory,
+    .has_register = debug_evaluate_has_register,
+    .read_register = debug_evaluate_register,
+    .read_memory = debug_evaluate_memory,
+    .has_variable = debug_evaluate_has_variable,
+    .get_variable = debug_evaluate_variable,
+    .set_variable = debug_evaluate_set_variable,
     .print = print,
 };
 
@@ -97,7 +78,7 @@ static const struct agent_ops ops = {
 int debug_code_new(struct debug *debug, const struct debug_program *program,
                    struct debug_code **out)
 {
-    struct evaluation e = {.debug = debug};
+    struct evaluation e = {.at = {.debug = debug}};
     unsigned count = program ? program->conditions + program->commands : 0, size = 0;
     size_t bytes = sizeof(struct debug_code);
 
@@ -164,7 +145,7 @@ static bool is_true(struct evaluation *e, const uint8_t *at)
 
 bool debug_code_stops(struct debug *debug, unsigned vcpu, const struct debug_code *code)
 {
-    struct evaluation e = {debug, vcpu, debug->console.length + DEBUG_TEXT_MAX};
+    struct evaluation e = {{debug, vcpu}, debug->console.length + DEBUG_TEXT_MAX};
     bool met, failed = false;
     const uint8_t *at;
     uint64_t value;

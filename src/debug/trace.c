@@ -1,6 +1,7 @@
 /* Tracepoints: definitions, and what happens when a vCPU comes to one. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "debug/trace.h"
+#include "debug/evaluate.h"
 
 #include <string.h>
 
@@ -27,36 +28,14 @@ void debug_trace_init(struct debug *debug, void *memory)
 /* --- What expressions can reach -------------------------------------------------------------- */
 
 struct evaluation {
-    struct debug *debug;
-    unsigned vcpu;
+    struct debug_evaluation at;
     bool no_room;
 };
-
-static bool has_register(void *ctx, unsigned number)
-{
-    const struct debug *debug = ((struct evaluation *)ctx)->debug;
-
-    return debug->has_register && debug->has_register(debug->registers_ctx, number);
-}
-
-static bool read_register(void *ctx, unsigned number, uint64_t *value)
-{
-    const struct evaluation *e = ctx;
-
-    return e->debug->read_register(e->debug->registers_ctx, e->vcpu, number, value);
-}
-
-static bool read_memory(void *ctx, uint64_t address, void *buffer, size_t n)
-{
-    const struct evaluation *e = ctx;
-
-    return debug_read(e->debug, e->vcpu, address, buffer, n) == n;
-}
 
 /* As much as there is: what is missing is missing from the frame.  False: no room. */
 static bool collect_memory(struct evaluation *e, uint64_t address, uint64_t n)
 {
-    struct trace_buffer *buffer = &e->debug->trace->buffer;
+    struct trace_buffer *buffer = &e->at.debug->trace->buffer;
     struct trace_block head = {.kind = TRACE_MEMORY, .address = address};
     uint8_t *to;
     size_t got;
@@ -69,7 +48,7 @@ static bool collect_memory(struct evaluation *e, uint64_t address, uint64_t n)
         e->no_room = true;
         return false;
     }
-    got = debug_read(e->debug, e->vcpu, address, to, head.size);
+    got = debug_read(e->at.debug, e->at.vcpu, address, to, head.size);
     if (got < head.size)
         trace_buffer_trim(buffer, &head, (uint32_t)got);
     return true;
@@ -80,51 +59,32 @@ static bool trace(void *ctx, uint64_t address, uint64_t n)
     return collect_memory(ctx, address, n);
 }
 
-static bool get_variable(void *ctx, unsigned number, uint64_t *value)
-{
-    const struct trace_variable *v =
-        debug_trace_variable(((struct evaluation *)ctx)->debug, number);
-
-    if (v)
-        *value = v->value;
-    return v != NULL;
-}
-
-static bool set_variable(void *ctx, unsigned number, uint64_t value)
-{
-    struct trace_variable *v = debug_trace_variable(((struct evaluation *)ctx)->debug, number);
-
-    if (v)
-        v->value = value;
-    return v != NULL;
-}
-
 static bool trace_variable(void *ctx, unsigned number)
 {
     struct evaluation *e = ctx;
     struct trace_block head = {.kind = TRACE_VARIABLE, .count = (uint16_t)number};
 
-    if (!get_variable(ctx, number, &head.address))
+    if (!debug_evaluate_variable(ctx, number, &head.address))
         return false;
-    e->no_room = !trace_buffer_add(&e->debug->trace->buffer, &head);
+    e->no_room = !trace_buffer_add(&e->at.debug->trace->buffer, &head);
     return !e->no_room;
 }
 
 static const struct agent_ops condition_ops = {
-    .has_register = has_register,
-    .read_register = read_register,
-    .read_memory = read_memory,
-    .get_variable = get_variable,
-    .set_variable = set_variable,
+    .has_register = debug_evaluate_has_register,
+    .read_register = debug_evaluate_register,
+    .read_memory = debug_evaluate_memory,
+    .get_variable = debug_evaluate_variable,
+    .set_variable = debug_evaluate_set_variable,
 };
 static const struct agent_ops action_ops = {
-    .has_register = has_register,
-    .read_register = read_register,
-    .read_memory = read_memory,
+    .has_register = debug_evaluate_has_register,
+    .read_register = debug_evaluate_register,
+    .read_memory = debug_evaluate_memory,
     .trace = trace,
     .trace_variable = trace_variable,
-    .get_variable = get_variable,
-    .set_variable = set_variable,
+    .get_variable = debug_evaluate_variable,
+    .set_variable = debug_evaluate_set_variable,
 };
 
 /* --- Definitions ----------------------------------------------------------------------------- */
@@ -174,7 +134,7 @@ struct debug_tracepoint *debug_trace_find(struct debug *debug, uint64_t number, 
 int debug_trace_define(struct debug *debug, const struct debug_tracepoint *as,
                        struct debug_tracepoint **out)
 {
-    struct evaluation e = {.debug = debug};
+    struct evaluation e = {.at = {.debug = debug}};
     struct debug_trace *trace = debug->trace;
     struct debug_tracepoint *t = &trace->points[trace->count];
     int error;
@@ -200,14 +160,14 @@ int debug_trace_define(struct debug *debug, const struct debug_tracepoint *as,
 
 int debug_trace_act(struct debug *debug, struct debug_tracepoint *t, const struct trace_action *as)
 {
-    struct evaluation e = {.debug = debug};
+    struct evaluation e = {.at = {.debug = debug}};
     struct trace_action *a;
     int error = RINGSIDE_OK;
 
     if (as->kind == TRACE_EVALUATE)
         error = agent_check(&action_ops, &e, as->code, as->bytes, false);
     if (as->kind == TRACE_COLLECT_MEMORY && as->base != TRACE_NO_REGISTER &&
-        !has_register(&e, (unsigned)as->base))
+        !debug_evaluate_has_register(&e, (unsigned)as->base))
         error = RINGSIDE_EINVAL;
     if (error)
         return error;
@@ -320,7 +280,7 @@ int debug_trace_start(struct debug *debug, unsigned vcpu)
 
 static bool collect_registers(struct evaluation *e, const struct trace_action *a)
 {
-    struct debug *debug = e->debug;
+    struct debug *debug = e->at.debug;
     struct trace_block head = {.kind = TRACE_REGISTERS, .count = (uint16_t)a->count};
     uint32_t numbers = a->count * (uint32_t)sizeof *a->numbers;
     uint8_t *to;
@@ -330,7 +290,7 @@ static bool collect_registers(struct evaluation *e, const struct trace_action *a
     if (!to)
         return false;
     memcpy(to, a->numbers, numbers);
-    debug->collect_registers(debug->registers_ctx, e->vcpu, a->numbers, a->count, to + numbers);
+    debug->collect_registers(debug->registers_ctx, e->at.vcpu, a->numbers, a->count, to + numbers);
     return true;
 }
 
@@ -341,7 +301,7 @@ static bool act(struct evaluation *e, const struct trace_action *a)
     switch (a->kind) {
     case TRACE_COLLECT_REGISTERS: return collect_registers(e, a);
     case TRACE_COLLECT_MEMORY:
-        if (a->base != TRACE_NO_REGISTER && !read_register(e, (unsigned)a->base, &value))
+        if (a->base != TRACE_NO_REGISTER && !debug_evaluate_register(e, (unsigned)a->base, &value))
             return true;
         return collect_memory(e, value + a->offset, a->bytes);
     case TRACE_EVALUATE:
@@ -354,7 +314,7 @@ static bool act(struct evaluation *e, const struct trace_action *a)
 
 static bool collect(struct evaluation *e, struct debug_tracepoint *t)
 {
-    struct trace_buffer *buffer = &e->debug->trace->buffer;
+    struct trace_buffer *buffer = &e->at.debug->trace->buffer;
 
     if (!trace_buffer_begin(buffer, t->number, t->address))
         return false;
@@ -388,7 +348,7 @@ bool debug_trace_arrives(struct debug *debug, unsigned vcpu)
 
 void debug_trace_hit(struct debug *debug, unsigned vcpu, struct debug_tracepoint *first)
 {
-    struct evaluation e = {.debug = debug, .vcpu = vcpu};
+    struct evaluation e = {.at = {debug, vcpu}};
 
     for (struct debug_tracepoint *t = first; t && debug->trace->running; t = t->next) {
         if (!t->enabled || !is_met(&e, t))

@@ -89,8 +89,16 @@ static void print(void *ctx, const char *text, size_t n)
     w->text[w->text_length] = 0;
 }
 
-static const struct agent_ops all = {has_register,   read_register, read_memory,  trace,
-                                     trace_variable, get_variable,  set_variable, print};
+static const struct agent_ops all = {
+    .has_register = has_register,
+    .read_register = read_register,
+    .read_memory = read_memory,
+    .trace = trace,
+    .trace_variable = trace_variable,
+    .get_variable = get_variable,
+    .set_variable = set_variable,
+    .print = print,
+};
 
 /* Bytes of hexadecimal, spaces and 'quoted text' (with its zero). */
 static size_t assemble(const char *text, uint8_t *code)
