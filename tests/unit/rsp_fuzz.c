@@ -77,6 +77,17 @@ static const char *const pieces[] = {
     "qRcmd,7061676573203078666666",
     "qRcmd,627265616b706f696e7473",
     "qRcmd,7068797320302031303030",
+    "qRcmd,636174636820657863657074696f6e20616c6c", /* catch exception all */
+    "qRcmd,636174636820696e746572727570742032",     /* catch interrupt 2 */
+    "qRcmd,63617463682063722033",                   /* catch cr 3 */
+    "qRcmd,6361746368206d737220307831302%",         /* catch msr 0x10... */
+    "qRcmd,636174636820706f7274203%",               /* catch port ... */
+    "qRcmd,636174636820686c74",                     /* catch hlt */
+    "qRcmd,63617463682064656c657465",               /* catch delete */
+    "qRcmd,63617463682064656c65746520637220333",    /* catch delete cr 3, cut off */
+    "qRcmd,6361746368",                             /* catch */
+    "qRcmd,67756573742d696e74332073746f70",         /* guest-int3 stop */
+    "qRcmd,67756573742d696e74332070617373",         /* guest-int3 pass */
     "M0,20000:",
     "Z0,%,1;X3,220027",
     "Z0,%,1;X8,2600002310001327;cmds:0,X15,26000022002200340100096869742025785c6e0027",
@@ -86,6 +97,10 @@ static const char *const pieces[] = {
     "QTinit",
     "QTDP:1:1000:E:0:0",
     "QTDP:%:%:E:0:%",
+    "QTDP:1:1000:E:3:0-",
+    "QTDP:-1:1000:SR1-",
+    "qTBuffer:0,1000",
+    "qTBuffer:%,%",
     "QTDP:%:1000:E:0:%:X8,2600002310001327-",
     "QTDP:-1:1000:R7fffffffffffffffffffffff",
     "QTDP:-1:1000:R%M%,%,%",
@@ -243,6 +258,12 @@ static void vcpu_event(struct fake *fake, struct ringside *rs)
         .reason = (enum ringside_exit_reason)draw(RINGSIDE_EXIT_ERROR + 1),
         .watch_kind = (enum ringside_watch_kind)draw(4),
         .watch_address = number(),
+        .caught = {.kind = (enum ringside_catch_kind)draw(RINGSIDE_CATCH_TRAP + 1),
+                   .number = draw(4) ? draw(40) : (uint32_t)number(),
+                   .rip = number(),
+                   .value = number(),
+                   .has_error = draw(2),
+                   .in = draw(2)},
     };
 
     if (ringside_vcpu_enter(rs, vcpu) != RINGSIDE_RUN)
@@ -276,8 +297,8 @@ static void session(struct fake *fake, struct ringside *rs, char *frame)
         if (fake->step[vcpu].armed)
             fail("a step is still armed");
     }
-    if (fake->breakpoint_count || fake->watch_count)
-        fail("breakpoints are left in the guest");
+    if (fake->breakpoint_count || fake->watch_count || fake->catch_count)
+        fail("breakpoints, watchpoints or catches are left in the guest");
 }
 
 int main(int argc, char **argv)
