@@ -39,6 +39,8 @@ enum debug_reason {
     DEBUG_REASON_ERROR,    /* the engine, or the way to step, failed */
 };
 
+struct debug_tracepoint; /* debug/trace.h */
+
 struct debug_stop {
     enum debug_reason reason;
     unsigned vcpu;
@@ -68,6 +70,8 @@ struct debug_stop {
  *            to have a breakpoint
  *  traced    debug_trace_arrives: the tracepoints at     the step's exit; an entry that passes
  *            traced_rip have collected                   the place; a trace that starts
+ *  steps_    debug_trace_hit: a tracepoint that is       each step; one after which it sleeps;
+ *  left      followed by steps, those of `stepping`      a trace that starts
  *  unsaid    an exit at a breakpoint that cannot be      debug_enter, when there is room;
  *            judged, as the console is full              debug_resume
  *  cached    debug_regs                                  debug_enter, saying RUN; a reset
@@ -83,6 +87,8 @@ struct debug_vcpu {
     uint64_t begin, end; /* of DEBUG_STEP's range; equal: none */
     uint64_t planned_begin, planned_end;
     uint64_t shown_rip, traced_rip;
+    struct debug_tracepoint *stepping;
+    uint64_t steps_left;
     struct debug_stop event;
     struct ringside_regs regs;
 };
@@ -249,7 +255,6 @@ int debug_breakpoint_set(struct debug *debug, unsigned vcpu, uint64_t linear,
 int debug_breakpoint_clear(struct debug *debug, uint64_t linear);
 void debug_breakpoints_clear_all(struct debug *debug); /* tracepoints are told before */
 /* A tracepoint comes to its address, which is a breakpoint from then on, and leaves it. */
-struct debug_tracepoint;
 int debug_breakpoint_trace(struct debug *debug, unsigned vcpu, struct debug_tracepoint *t);
 void debug_breakpoint_untrace(struct debug *debug, struct debug_tracepoint *t);
 /* A step is about to begin at RIP: tracepoints there collect, unless they have. */

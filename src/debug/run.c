@@ -1,6 +1,6 @@
 /* Run control: who may be in the guest, for how long, and what a vCPU's exit means. */
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "debug/debug.h"
+#include "debug/trace.h"
 
 /* The life of the fields used here is told above struct debug_vcpu. */
 
@@ -287,21 +287,23 @@ static bool engine_passes(struct debug *debug, unsigned vcpu)
         step_chosen(&debug->step) != RINGSIDE_STEP_EMULATE)
         return false;
     debug_breakpoint_pass(debug, vcpu);
+    if (debug_trace_steps(debug, vcpu))
+        return false;
     ops->pass(debug->ctx, vcpu);
     debug->vcpus[vcpu].traced = false;
     return true;
 }
 
-/* One step is done: of a range, the last one, or off a breakpoint. */
+/* One step is done: of a range or for a tracepoint, the last one, or off a breakpoint. */
 static void stepped(struct debug *debug, unsigned vcpu)
 {
     struct debug_vcpu *v = &debug->vcpus[vcpu];
     const struct ringside_regs *regs;
 
-    if (v->action != DEBUG_STEP)
+    if (v->action != DEBUG_STEP && !debug_trace_steps(debug, vcpu))
         return;
     regs = debug_regs(debug, vcpu);
-    if (regs && regs->rip >= v->begin && regs->rip < v->end)
+    if (v->action != DEBUG_STEP || (regs && regs->rip >= v->begin && regs->rip < v->end))
         breakpoint_hit(debug, vcpu); /* the next step would pass over it */
     else
         stop(debug, vcpu, DEBUG_REASON_STEP);
@@ -315,6 +317,8 @@ static void step_over(struct debug *debug, unsigned vcpu, enum step_outcome outc
     debug->vcpus[vcpu].cached = debug->vcpus[vcpu].leaving = false;
     if (outcome != STEP_NOT_OURS)
         debug->vcpus[vcpu].shown = debug->vcpus[vcpu].traced = false;
+    if (outcome == STEP_DONE || outcome == STEP_WATCH || outcome == STEP_CATCH)
+        debug_trace_stepped(debug, vcpu);
     switch (outcome) {
     case STEP_ENTER:
     case STEP_ALONE:
@@ -335,17 +339,19 @@ static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct r
     struct debug_vcpu *v = &debug->vcpus[vcpu];
     struct step_request request = {.hold_interrupts = true, .alone = is_alone(debug, vcpu)};
 
+    debug_breakpoint_pass(debug, vcpu);
     /* Those that are still parked must not come in while hardware has lifted the breakpoint. */
     request.on_breakpoint = is_threaded(debug) && debug_breakpoint_at(debug, vcpu) &&
                             !(request.alone && debug->lone == vcpu + 1);
     v->leaving = v->action == DEBUG_RUN;
     if (!v->leaving) {
         request.hold_interrupts = hold_interrupts(debug, vcpu);
-        request.begin = v->begin;
-        request.end = v->end;
+        if (!debug_trace_steps(debug, vcpu)) {
+            request.begin = v->begin;
+            request.end = v->end;
+        }
     }
     debug->step.code_watches = debug->code_watches || debug->pending;
-    debug_breakpoint_pass(debug, vcpu);
     return step_begin(&debug->step, &v->step, vcpu, &request, exit);
 }
 
@@ -381,7 +387,8 @@ static bool must_step(struct debug *debug, unsigned vcpu)
 {
     const struct debug_vcpu *v = &debug->vcpus[vcpu];
 
-    return !v->step.way && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu)));
+    return !v->step.way && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu)) ||
+                            debug_trace_steps(debug, vcpu));
 }
 
 /* What it was when it stood is over. */

@@ -116,6 +116,7 @@ int debug_reset(struct debug *debug)
     for (unsigned i = 0; i < debug->vcpu_count; i++) {
         struct debug_vcpu *v = &debug->vcpus[i];
         v->cached = v->shown = v->traced = false;
+        v->steps_left = 0;
         v->event.reason = DEBUG_REASON_NONE;
     }
     return RINGSIDE_OK;

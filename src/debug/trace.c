@@ -158,6 +158,13 @@ int debug_trace_define(struct debug *debug, const struct debug_tracepoint *as,
     return RINGSIDE_OK;
 }
 
+void debug_trace_act_in_steps(struct debug_tracepoint *t)
+{
+    if (!t->has_step_actions)
+        t->actions_end = &t->step_actions;
+    t->has_step_actions = true;
+}
+
 int debug_trace_act(struct debug *debug, struct debug_tracepoint *t, const struct trace_action *as)
 {
     struct evaluation e = {.at = {.debug = debug}};
@@ -271,7 +278,7 @@ int debug_trace_start(struct debug *debug, unsigned vcpu)
     for (unsigned i = 0; i < trace->variable_count; i++)
         trace->variables[i].value = trace->variables[i].initial;
     for (unsigned i = 0; i < debug->vcpu_count; i++)
-        debug->vcpus[i].traced = false;
+        debug->vcpus[i].traced = false, debug->vcpus[i].steps_left = 0;
     trace->running = true;
     return RINGSIDE_OK;
 }
@@ -312,13 +319,14 @@ static bool act(struct evaluation *e, const struct trace_action *a)
     return true;
 }
 
-static bool collect(struct evaluation *e, struct debug_tracepoint *t)
+static bool collect(struct evaluation *e, struct debug_tracepoint *t, uint64_t address,
+                    const struct trace_action *actions)
 {
     struct trace_buffer *buffer = &e->at.debug->trace->buffer;
 
-    if (!trace_buffer_begin(buffer, t->number, t->address))
+    if (!trace_buffer_begin(buffer, t->number, address))
         return false;
-    for (const struct trace_action *a = t->actions; a; a = a->next)
+    for (const struct trace_action *a = actions; a; a = a->next)
         if (!act(e, a))
             return false;
     t->usage += trace_buffer_end(buffer);
@@ -353,12 +361,34 @@ void debug_trace_hit(struct debug *debug, unsigned vcpu, struct debug_tracepoint
     for (struct debug_tracepoint *t = first; t && debug->trace->running; t = t->next) {
         if (!t->enabled || !is_met(&e, t))
             continue;
-        if (!collect(&e, t)) {
+        if (!collect(&e, t, t->address, t->actions)) {
             finish(debug, TRACE_FULL, 0);
             return;
         }
         t->hits++;
+        if (t->steps && !debug_trace_steps(debug, vcpu)) {
+            debug->vcpus[vcpu].stepping = t;
+            debug->vcpus[vcpu].steps_left = t->steps;
+        }
         if (t->pass && t->hits >= t->pass)
             finish(debug, TRACE_PASSED, t->number);
     }
+}
+
+bool debug_trace_steps(const struct debug *debug, unsigned vcpu)
+{
+    return debug->vcpus[vcpu].steps_left && debug->trace->running;
+}
+
+void debug_trace_stepped(struct debug *debug, unsigned vcpu)
+{
+    struct evaluation e = {.at = {debug, vcpu}};
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+    const struct ringside_regs *regs = debug_regs(debug, vcpu);
+
+    if (!debug_trace_steps(debug, vcpu))
+        return;
+    v->steps_left = regs && regs->activity == RINGSIDE_RUNNING ? v->steps_left - 1 : 0;
+    if (regs && !collect(&e, v->stepping, regs->rip, v->stepping->step_actions))
+        finish(debug, TRACE_FULL, 0);
 }

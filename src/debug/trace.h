@@ -35,7 +35,7 @@ struct trace_action {
 /* A piece of a definition as the peer sent it, for the next peer. */
 struct trace_text {
     struct trace_text *next;
-    char kind; /* 'A': an action; 'Z': source text */
+    char kind; /* 'A': an action; 'S': one of a step; 'Z': source text */
     uint32_t length;
     char text[];
 };
@@ -45,11 +45,13 @@ struct debug_tracepoint {
     bool enabled;
     bool placed;              /* there is a breakpoint for it */
     uint64_t address;         /* linear; with the number it names the tracepoint */
+    uint64_t steps;           /* that a vCPU makes from here, with a frame after each */
     uint64_t pass;            /* the hit that ends the trace; 0: none does */
     uint64_t hits, usage;     /* and the bytes of its frames */
     const uint8_t *condition; /* NULL: none */
     uint32_t condition_length;
-    struct trace_action *actions, **actions_end;
+    struct trace_action *actions, *step_actions, **actions_end;
+    bool has_step_actions; /* those to come are such */
     struct trace_text *texts, **texts_end;
     struct debug_tracepoint *next; /* at the same breakpoint */
 };
@@ -102,6 +104,7 @@ void *debug_trace_allocate(struct debug *debug, size_t n); /* until then; NULL: 
 struct debug_tracepoint *debug_trace_find(struct debug *debug, uint64_t number, uint64_t address);
 int debug_trace_define(struct debug *debug, const struct debug_tracepoint *as,
                        struct debug_tracepoint **out); /* RINGSIDE_EINVAL: it is there already */
+void debug_trace_act_in_steps(struct debug_tracepoint *t); /* the actions that follow */
 /* A copy; for TRACE_EVALUATE the code's length is in bytes.  RINGSIDE_EINVAL and RINGSIDE_ENOTSUP
  * as agent_check(). */
 int debug_trace_act(struct debug *debug, struct debug_tracepoint *t, const struct trace_action *as);
@@ -119,5 +122,8 @@ void debug_trace_tidy(struct debug *debug); /* removes the breakpoints of a trac
 /* The vCPU is about to execute the instruction at RIP: is that news to the tracepoints there? */
 bool debug_trace_arrives(struct debug *debug, unsigned vcpu);
 void debug_trace_hit(struct debug *debug, unsigned vcpu, struct debug_tracepoint *first);
+/* Must it go on by steps?  And: it has made one. */
+bool debug_trace_steps(const struct debug *debug, unsigned vcpu);
+void debug_trace_stepped(struct debug *debug, unsigned vcpu);
 
 #endif

@@ -79,6 +79,7 @@ static const struct packet packets[] = {
     {"QTStart", "", rsp_trace_start, 0},
     {"QTStop", "", rsp_trace_stop, 0},
     {"QTFrame:", "*", rsp_trace_frame, 0},
+    {"qTBuffer:", "x,x", rsp_trace_buffer_read, 0},
     {"qTStatus", "", rsp_trace_status, ANYTIME},
     {"qTP:", "x:x", rsp_trace_point_status, ANYTIME},
     {"qTV:", "x", rsp_trace_variable, ANYTIME},

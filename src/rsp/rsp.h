@@ -43,6 +43,11 @@ struct ringside {
         bool framed; /* looks at a frame of the trace, not at the guest */
         struct trace_frame frame;
         unsigned told; /* of a list that is asked for piece by piece */
+        struct rsp_raw {
+            bool known;
+            uint64_t offset; /* where the frame begins in the trace as a whole */
+            struct trace_frame frame;
+        } raw;
 
         enum rsp_phase phase;
         uint8_t sum, claimed;
@@ -112,7 +117,8 @@ struct rsp_register {
 enum rsp_source { RSP_FROM_REGS, RSP_FROM_FPU, RSP_FROM_FPU_TAGS };
 struct rsp_feature {
     const char *name;
-    const char *types; /* XML of the types that its registers use */
+    const char *types; /* XML of the types that its registers use, in lines: GDB saves them with a
+                        * trace, and reads lines of less than 1,000 characters */
 };
 struct rsp_layout {
     const char *architecture;
@@ -146,6 +152,9 @@ void rsp_collect_registers(void *ctx, unsigned vcpu, const uint16_t *numbers, un
 void rsp_put_register(struct ringside *rs, struct rsp_out *out, unsigned vcpu, unsigned number);
 
 /* trace_frame.c: what the frame that is looked at holds */
+/* Where a frame has this register's value; NULL: it was not collected. */
+const uint8_t *rsp_frame_register(struct ringside *rs, const struct trace_frame *frame,
+                                  unsigned number);
 void rsp_frame_put_register(struct ringside *rs, struct rsp_out *out, unsigned number);
 size_t rsp_frame_read(struct ringside *rs, uint64_t address, void *buffer, size_t n);
 bool rsp_frame_variable(struct ringside *rs, uint64_t number, uint64_t *value);
@@ -170,5 +179,6 @@ rsp_handler rsp_trace_init, rsp_trace_define, rsp_trace_action, rsp_trace_source
     rsp_trace_point_status, rsp_trace_variable, rsp_trace_first_variable, rsp_trace_next_variable,
     rsp_trace_first_piece, rsp_trace_next_piece;  /* trace.c */
 rsp_handler rsp_trace_frame, rsp_xfer_traceframe; /* trace_frame.c */
+rsp_handler rsp_trace_buffer_read;                /* trace_raw.c */
 
 #endif

@@ -42,29 +42,26 @@ static bool read_code(struct ringside *rs, struct rsp_cursor *in, const uint8_t 
     return true;
 }
 
-/* n:addr : ena:step:pass [:Xlen,bytes] [-].  Fast and static ones are not offered, nor are steps:
- * the guest would have to be held for them. */
+/* n:addr : ena:step:pass [:Xlen,bytes] [-].  Fast and static ones are not offered. */
 void rsp_trace_define(struct ringside *rs, struct rsp_request *request, struct rsp_out *out)
 {
     struct rsp_cursor *in = &request->rest;
     struct debug_tracepoint t = {.number = (uint32_t)request->value[0],
                                  .address = request->value[1]};
     struct debug_tracepoint *defined;
-    uint64_t step;
 
     if (!may_define(rs, out))
         return;
     t.enabled = rsp_eat(in, 'E');
-    if ((!t.enabled && !rsp_eat(in, 'D')) || !rsp_eat(in, ':') || !rsp_read_hex(in, &step) ||
+    if ((!t.enabled && !rsp_eat(in, 'D')) || !rsp_eat(in, ':') || !rsp_read_hex(in, &t.steps) ||
         !rsp_eat(in, ':') || !rsp_read_hex(in, &t.pass) ||
         (rsp_eat_word(in, ":X") && !read_code(rs, in, &t.condition, &t.condition_length))) {
         refuse(rs, out);
         return;
     }
     rsp_eat(in, '-'); /* actions follow */
-    if (rsp_left(in) || step)
-        rsp_error(rs, out, RINGSIDE_ENOTSUP,
-                  "fast and static tracepoints, and steps, are not offered here");
+    if (rsp_left(in))
+        rsp_error(rs, out, RINGSIDE_ENOTSUP, "fast and static tracepoints are not offered here");
     else
         rsp_result(rs, out, debug_trace_define(&rs->debug, &t, &defined));
 }
@@ -128,7 +125,7 @@ static int read_action(struct ringside *rs, struct rsp_cursor *in, struct debug_
     return debug_trace_act(&rs->debug, t, &action);
 }
 
-/* -n:addr : action ... [-] */
+/* -n:addr : [S] action ... [-]; with S, and in all packets after it, the actions of steps. */
 void rsp_trace_action(struct ringside *rs, struct rsp_request *request, struct rsp_out *out)
 {
     struct debug_tracepoint *t = debug_trace_find(&rs->debug, request->value[0], request->value[1]);
@@ -139,12 +136,14 @@ void rsp_trace_action(struct ringside *rs, struct rsp_request *request, struct r
         return;
     if (rsp_left(in) && in->end[-1] == '-')
         in->end--;
+    if (t && rsp_eat(in, 'S'))
+        debug_trace_act_in_steps(t);
     const char *text = in->at;
     size_t n = rsp_left(in);
     while (!error && rsp_left(in))
         error = read_action(rs, in, t);
     if (!error)
-        error = debug_trace_note(&rs->debug, t, 'A', text, n);
+        error = debug_trace_note(&rs->debug, t, t->has_step_actions ? 'S' : 'A', text, n);
     rsp_result(rs, out, error);
 }
 
@@ -407,7 +406,8 @@ static void put_definition(struct rsp_out *out, const struct debug_tracepoint *t
 {
     put_name(out, 'T', t);
     rsp_put_char(out, t->enabled ? 'E' : 'D');
-    put_field(out, ":0:", t->pass);
+    put_field(out, ":", t->steps);
+    put_field(out, ":", t->pass);
     if (t->condition) {
         put_field(out, ":X", t->condition_length);
         rsp_put_char(out, ',');

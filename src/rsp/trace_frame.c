@@ -130,9 +130,8 @@ bool rsp_frame_variable(struct ringside *rs, uint64_t number, uint64_t *value)
     return false;
 }
 
-/* Where the frame has this register's value; NULL: it was not collected. */
-static const uint8_t *find_register(struct ringside *rs, const struct trace_frame *frame,
-                                    unsigned number)
+const uint8_t *rsp_frame_register(struct ringside *rs, const struct trace_frame *frame,
+                                  unsigned number)
 {
     const struct rsp_register *registers = rsp_layout(rs)->registers;
     const uint8_t *at = frame->blocks, *bytes;
@@ -155,7 +154,7 @@ void rsp_frame_put_register(struct ringside *rs, struct rsp_out *out, unsigned n
 {
     const struct rsp_register *reg = &rsp_layout(rs)->registers[number];
     const struct trace_frame *frame = frame_of(rs);
-    const uint8_t *value = frame ? find_register(rs, frame, number) : NULL;
+    const uint8_t *value = frame ? rsp_frame_register(rs, frame, number) : NULL;
 
     if (value)
         rsp_put_bytes(out, value, reg->size);
