@@ -288,6 +288,8 @@ int kvm_regs_read(struct kvm_vcpu *vcpu, struct ringside_regs *out)
     if (!state)
         return RINGSIDE_EIO;
     from_state(state, out);
+    if (vcpu->shut_down)
+        out->activity = RINGSIDE_SHUTDOWN;
     return RINGSIDE_OK;
 }
 

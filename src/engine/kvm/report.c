@@ -73,6 +73,19 @@ static void say_registers(FILE *out, const struct ringside_regs *regs)
             regs->efer);
 }
 
+static void say_advice(FILE *out, const struct kvm_vcpu *vcpu)
+{
+    bool emulation = vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+                     vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
+
+    if (emulation && !(vcpu->machine->features & KVM_CAN_RUN_KERNELS))
+        fputs("  this host's KVM emulates the guest's kernel, and does not know every instruction: "
+              "try -e soft\n",
+              out);
+    else
+        fputs("  try -e soft, which does not need KVM\n", out);
+}
+
 char *kvm_report(struct kvm_vcpu *vcpu, int error)
 {
     struct ringside_regs regs;
@@ -87,7 +100,7 @@ char *kvm_report(struct kvm_vcpu *vcpu, int error)
         say_code(out, vcpu, &regs);
         say_registers(out, &regs);
     }
-    fputs("  try -e soft, which does not need KVM\n", out);
+    say_advice(out, vcpu);
     fclose(out);
     return text;
 }
