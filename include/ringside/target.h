@@ -145,6 +145,9 @@ struct ringside_msr_ops {
 struct ringside_machine_ops {
     void (*reset)(void *ctx);     /* as by the reset button; any thread */
     void (*power_off)(void *ctx); /* the guest's end: what GDB's "kill" asks for */
+    /* May be NULL.  What the debugger reads and writes next is as this vCPU has it: each has a
+     * local APIC of its own.  Stopped. */
+    void (*access_as)(void *ctx, unsigned vcpu);
 };
 
 struct ringside_target {

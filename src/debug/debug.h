@@ -230,6 +230,8 @@ unsigned debug_ring(const struct ringside_regs *regs);    /* the current privile
 int debug_translate(struct debug *debug, unsigned vcpu, uint64_t linear, uint64_t *gpa);
 /* The walk itself, for those who want to see it; RINGSIDE_EIO if the vCPU cannot be read. */
 int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk);
+/* Accesses by guest-physical address, through the target, are this vCPU's from here on. */
+void debug_access_as(struct debug *debug, unsigned vcpu);
 /* How many bytes were transferred, from the first on. */
 size_t debug_read(struct debug *debug, unsigned vcpu, uint64_t linear, void *buffer, size_t n);
 size_t debug_write(struct debug *debug, unsigned vcpu, uint64_t linear, const void *buffer,

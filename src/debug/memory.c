@@ -29,6 +29,14 @@ static const struct ringside_regs *translation_of(struct debug *debug, unsigned 
     return regs;
 }
 
+void debug_access_as(struct debug *debug, unsigned vcpu)
+{
+    const struct ringside_machine_ops *machine = debug->target->machine;
+
+    if (machine && machine->access_as)
+        machine->access_as(debug->ctx, vcpu);
+}
+
 int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk)
 {
     const struct ringside_regs *regs = translation_of(debug, vcpu);
@@ -84,6 +92,7 @@ size_t debug_read(struct debug *debug, unsigned vcpu, uint64_t linear, void *buf
     size_t done = 0, length;
     uint64_t gpa;
 
+    debug_access_as(debug, vcpu);
     while (done < n && !first_piece(debug, vcpu, linear + done, n - done, &gpa, &length)) {
         if (debug->target->read_memory(debug->ctx, gpa, to + done, length))
             break;
@@ -99,6 +108,7 @@ size_t debug_write(struct debug *debug, unsigned vcpu, uint64_t linear, const vo
     size_t done = 0, length;
     uint64_t gpa;
 
+    debug_access_as(debug, vcpu);
     while (done < n && !first_piece(debug, vcpu, linear + done, n - done, &gpa, &length)) {
         if (debug->target->write_memory(debug->ctx, gpa, from + done, length))
             break;

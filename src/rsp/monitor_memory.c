@@ -117,6 +117,7 @@ bool rsp_monitor_phys(struct ringside *rs, struct rsp_cursor *in, struct rsp_out
         rsp_put_text(out, "at most 16384 bytes at once\n");
         return true;
     }
+    debug_access_as(&rs->debug, rs->session.current);
     for (; length; gpa += LINE) {
         size_t n = length < LINE ? (size_t)length : LINE;
         if (rs->debug.target->read_memory(rs->debug.ctx, gpa, bytes, n)) {
@@ -133,10 +134,14 @@ bool rsp_monitor_phys(struct ringside *rs, struct rsp_cursor *in, struct rsp_out
 bool rsp_monitor_phys_write(struct ringside *rs, struct rsp_cursor *in, struct rsp_out *out)
 {
     uint64_t gpa;
+    int error;
 
     if (!rsp_monitor_number(in, &gpa) || !rsp_left(in) || !rsp_unhex(in))
         return false;
-    if (rs->debug.target->write_memory(rs->debug.ctx, gpa, in->at, rsp_left(in)))
-        rsp_put_text(out, "no such memory\n");
+    debug_access_as(&rs->debug, rs->session.current);
+    error = rs->debug.target->write_memory(rs->debug.ctx, gpa, in->at, rsp_left(in));
+    if (error)
+        rsp_put_text(out, error == RINGSIDE_ENOTSUP ? "this engine only shows what is there\n"
+                                                    : "no such memory\n");
     return true;
 }

@@ -159,6 +159,11 @@ static void write_region(struct vm *vm, const struct vm_region *region, uint64_t
     }
 }
 
+void vm_access_as(struct vm *vm, unsigned cpu)
+{
+    vm->accessor = cpu;
+}
+
 uint64_t vm_mmio_read(struct vm *vm, unsigned cpu, uint64_t gpa, unsigned size)
 {
     const struct vm_region *region = memory_region(gpa);

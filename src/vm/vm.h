@@ -84,6 +84,7 @@ unsigned vm_cpus(const struct vm *vm); /* as configured: for the boot tables */
 /* Any guest-physical access, RAM and devices, crossing regions; holes read as ones. */
 void vm_read(struct vm *vm, uint64_t gpa, void *buffer, size_t n);
 void vm_write(struct vm *vm, uint64_t gpa, const void *buffer, size_t n);
+void vm_access_as(struct vm *vm, unsigned cpu);       /* those two: whose local APIC is met */
 bool vm_is_mapped(const struct vm *vm, uint64_t gpa); /* RAM or a device */
 
 uint64_t vm_mmio_read(struct vm *vm, unsigned cpu, uint64_t gpa, unsigned size);

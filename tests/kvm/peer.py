@@ -30,6 +30,15 @@ class Debugger:
         self.send(text)
         return self.reply()
 
+    def monitor(self, command):
+        """What the command prints."""
+        text = self.ask('qRcmd,' + command.encode().hex())
+        printed = ''
+        while text != 'OK':
+            printed += bytes.fromhex(text.removeprefix('O')).decode()
+            text = self.reply() if text.startswith('O') else 'OK'
+        return printed
+
     def number(self, register):  # by its number in the target description
         text = self.ask(f'p{register:x}')
         assert re.fullmatch('([0-9a-f]{2})+', text), text

@@ -131,6 +131,9 @@ struct kvm_machine {
     } watch[KVM_HW_SLOTS];
     unsigned watches_changed; /* counts changes of watch[] and of whether there are pages */
 
+    unsigned accessor;     /* whose local APIC the debugger sees */
+    uint8_t ioapic_select; /* the debugger's, not the guest's */
+
     uint32_t msrs[KVM_MSRS_MAX]; /* those of struct ringside_regs that this host has */
     unsigned msr_count;
     size_t xsave_size;
@@ -200,6 +203,11 @@ int kvm_memory_read(void *ctx, uint64_t gpa, void *buffer, size_t n);
 int kvm_memory_write(void *ctx, uint64_t gpa, const void *buffer, size_t n);
 bool kvm_memory_is(void *ctx, uint64_t gpa);
 uint8_t *kvm_memory_page(void *ctx, uint64_t gpa, bool *writable);
+
+/* irqchip.c: the interrupt controllers' pages, likewise */
+bool kvm_irqchip_at(uint64_t gpa, size_t n);
+int kvm_irqchip_read(struct kvm_machine *machine, uint64_t gpa, void *buffer, size_t n);
+int kvm_irqchip_write(struct kvm_machine *machine, uint64_t gpa, const void *buffer, size_t n);
 
 /* watch.c: likewise */
 int kvm_watch_insert(void *ctx, enum ringside_watch_kind kind, uint64_t linear, uint64_t length);

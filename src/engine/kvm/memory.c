@@ -1,4 +1,5 @@
-/* Guest-physical memory as the server sees it: RAM without our breakpoints, and nothing else. */
+/* Guest-physical memory as the server sees it: RAM without our breakpoints, and interrupt
+ * controllers. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
@@ -6,8 +7,7 @@
 
 enum { PAGE = 4096 };
 
-/* How much of [gpa, gpa + n) lies in the first page, if that is RAM: the only other memory is that
- * of interrupt controllers, which the kernel keeps to itself. */
+/* How much of [gpa, gpa + n) lies in the first page, if that is RAM. */
 static uint8_t *first_piece(struct kvm_machine *machine, uint64_t gpa, size_t n, size_t *length)
 {
     size_t left = PAGE - gpa % PAGE;
@@ -29,6 +29,8 @@ int kvm_memory_read(void *ctx, uint64_t gpa, void *buffer, size_t n)
     struct kvm_machine *machine = ctx;
     uint8_t *to = buffer;
 
+    if (kvm_irqchip_at(gpa, n))
+        return kvm_irqchip_read(machine, gpa, buffer, n);
     if (!all_ram(machine, gpa, n))
         return RINGSIDE_EFAULT;
     for (size_t done = 0, length = 0; done < n; done += length) {
@@ -44,6 +46,8 @@ int kvm_memory_write(void *ctx, uint64_t gpa, const void *buffer, size_t n)
 {
     struct kvm_machine *machine = ctx;
 
+    if (kvm_irqchip_at(gpa, n))
+        return kvm_irqchip_write(machine, gpa, buffer, n);
     if (!all_ram(machine, gpa, n))
         return RINGSIDE_EFAULT;
     kvm_breakpoints_write(machine, gpa, buffer, n);

@@ -152,6 +152,11 @@ static void power_off(void *ctx)
     kvm_end(ctx, VM_POWER_OFF, 0);
 }
 
+static void access_as(void *ctx, unsigned vcpu)
+{
+    ((struct kvm_machine *)ctx)->accessor = vcpu;
+}
+
 static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
 static const struct ringside_direct_ops direct_ops = {.is_memory = kvm_memory_is,
                                                       .page = kvm_memory_page};
@@ -160,7 +165,7 @@ static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint,
 static const struct ringside_watch_ops watch_ops = {kvm_watch_insert, kvm_watch_remove};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
 static const struct ringside_msr_ops msr_ops = {read_msr, write_msr};
-static const struct ringside_machine_ops machine_ops = {reset_machine, power_off};
+static const struct ringside_machine_ops machine_ops = {reset_machine, power_off, access_as};
 
 const struct ringside_target kvm_target = {
     .vcpu_count = vcpu_count,

@@ -390,6 +390,11 @@ static void power_off(void *ctx)
     end_machine(ctx, VM_POWER_OFF);
 }
 
+static void access_as(void *ctx, unsigned vcpu)
+{
+    vm_access_as(((struct soft *)ctx)->vm, vcpu);
+}
+
 static const struct ringside_direct_ops direct_ops = {is_memory, direct_page, executed};
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint,
                                                               pass_breakpoint};
@@ -397,7 +402,7 @@ static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
 static const struct ringside_catch_ops catch_ops = {set_catches};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
 static const struct ringside_msr_ops msr_ops = {read_msr, write_msr};
-static const struct ringside_machine_ops machine_ops = {reset_machine, power_off};
+static const struct ringside_machine_ops machine_ops = {reset_machine, power_off, access_as};
 
 const struct ringside_target soft_target_ops = {
     .vcpu_count = vcpu_count,
