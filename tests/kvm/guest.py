@@ -1,5 +1,6 @@
 """The small kernel on the KVM engine of this machine, held at its first instruction by a debugger."""
 # SPDX-License-Identifier: BSD-2-Clause
+import atexit
 import re
 import subprocess
 import sys
@@ -23,12 +24,17 @@ class Guest:
         self.process = subprocess.Popen(
             [ringside, 'run', '-e', 'kvm', '-k', hello, '-m', '16', '-G', 'w127.0.0.1:0', *options],
             stdin=subprocess.PIPE, stdout=self.console, stderr=self.log)
+        atexit.register(self.process.kill)  # where a check has failed
         while not (found := re.search(r'target remote \S+:(\d+)\n', self.text(self.log))):
             if self.process.poll() is not None:
                 print(self.text(self.log))
                 sys.exit(77)
             time.sleep(0.01)
-        self.debugger = Debugger(int(found[1]))
+        self.port = int(found[1])
+        self.attach()
+
+    def attach(self):
+        self.debugger = Debugger(self.port)
         self.debugger.ask('?')
 
     @staticmethod

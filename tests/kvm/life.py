@@ -4,10 +4,12 @@
 usage: life.py RINGSIDE HELLO
 """
 # SPDX-License-Identifier: BSD-2-Clause
+import subprocess
 import sys
 from pathlib import Path
 
 from guest import Guest, address_of
+
 
 def ended(guest, why, status=0):
     assert guest.process.wait(20) == status, guest.text(guest.log)
@@ -91,7 +93,7 @@ def check_report(start, hello):
     assert debugger.ask('D') == 'OK'
     try:
         status = guest.process.wait(2)
-    except Exception:
+    except subprocess.TimeoutExpired:
         print('not here: an instruction that KVM does not know')
         guest.end()
         return
