@@ -277,8 +277,10 @@ int debug_trace_start(struct debug *debug, unsigned vcpu)
     }
     for (unsigned i = 0; i < trace->variable_count; i++)
         trace->variables[i].value = trace->variables[i].initial;
-    for (unsigned i = 0; i < debug->vcpu_count; i++)
-        debug->vcpus[i].traced = false, debug->vcpus[i].steps_left = 0;
+    for (unsigned i = 0; i < debug->vcpu_count; i++) {
+        debug->vcpus[i].traced = false;
+        debug->vcpus[i].steps_left = 0;
+    }
     trace->running = true;
     return RINGSIDE_OK;
 }

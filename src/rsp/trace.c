@@ -16,13 +16,19 @@ static bool may_define(struct ringside *rs, struct rsp_out *out)
     return !rs->debug.trace->running;
 }
 
+/* The buffer begins anew: what was found in it is not there. */
+static void forget_frames(struct ringside *rs)
+{
+    rs->session.framed = rs->session.raw.known = false;
+}
+
 /* --- Definitions ----------------------------------------------------------------------------- */
 
 void rsp_trace_init(struct ringside *rs, struct rsp_request *request, struct rsp_out *out)
 {
     (void)request;
     debug_trace_forget(&rs->debug);
-    rs->session.framed = false;
+    forget_frames(rs);
     rsp_ok(out);
 }
 
@@ -236,7 +242,7 @@ void rsp_trace_buffer_size(struct ringside *rs, struct rsp_request *request, str
         rsp_error(rs, out, RINGSIDE_EINVAL, "the trace buffer has 4 KiB to 8 MiB");
     else
         rsp_ok(out);
-    rs->session.framed = false;
+    forget_frames(rs);
 }
 
 void rsp_trace_buffer_circular(struct ringside *rs, struct rsp_request *request,
@@ -281,7 +287,7 @@ void rsp_trace_notes(struct ringside *rs, struct rsp_request *request, struct rs
 void rsp_trace_start(struct ringside *rs, struct rsp_request *request, struct rsp_out *out)
 {
     (void)request;
-    rs->session.framed = false;
+    forget_frames(rs);
     if (!rs->debug.target->breakpoint || !step_chosen(&rs->debug.step))
         rsp_error(rs, out, RINGSIDE_ENOTSUP, "tracepoints need breakpoints and a way to step");
     else
