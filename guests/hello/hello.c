@@ -218,13 +218,25 @@ static void reset(uint64_t n)
     out8(0x64, 0xfe); /* the keyboard controller's reset line */
 }
 
+/* An exception that cannot be delivered, nor what follows from it: a triple fault. */
+static void crash(uint64_t n)
+{
+    static const struct {
+        uint16_t limit;
+        uint64_t base;
+    } __attribute__((packed)) nothing;
+
+    (void)n;
+    __asm__ volatile("lidt %0\n\tud2" : : "m"(nothing));
+}
+
 static const struct {
     const char *name;
     void (*run)(uint64_t n);
 } commands[] = {
-    {"spin", spin}, {"help", help},          {"banner", banner},
-    {"sum", sum},   {"ticks", show_ticks},   {"int3", int3},
-    {"exit", exit}, {"poweroff", power_off}, {"reset", reset},
+    {"spin", spin},        {"help", help},   {"banner", banner}, {"sum", sum},
+    {"ticks", show_ticks}, {"int3", int3},   {"exit", exit},     {"poweroff", power_off},
+    {"reset", reset},      {"crash", crash},
 };
 
 /* Does line begin with word?  Then the number that follows is put into *n. */
