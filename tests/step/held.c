@@ -44,18 +44,16 @@ static unsigned count(struct machine *m, unsigned steps)
 static bool check(struct machine_config *config, enum soft_vendor vendor, const char *way)
 {
     static struct machine m;
-    char packet[80] = "qRcmd,", text[40] = "step-method ";
+    char text[40] = "step-method ";
     unsigned held, let_in;
 
     config->vendor = vendor;
     if (!machine_start(&m, config))
         return false;
     strcat(text, way);
-    for (size_t i = 0; text[i]; i++)
-        sprintf(packet + 6 + 2 * i, "%02x", (unsigned)(unsigned char)text[i]);
-    machine_ask(&m, packet);
+    machine_monitor(&m, text);
     held = count(&m, STEPS);
-    machine_ask(&m, "qRcmd,696e7465727275707473206f6e"); /* interrupts on */
+    machine_monitor(&m, "interrupts on");
     let_in = count(&m, STEPS);
     printf("%s: %u interrupts while they were held, %u when they were let in\n", way, held, let_in);
     machine_end(&m);

@@ -129,12 +129,28 @@ bool machine_ask(struct machine *m, const char *packet)
         sum += (uint8_t)*c;
     n = (size_t)snprintf(framed, sizeof framed, "$%s#%02x", packet, sum);
     ringside_input(m->server, framed, n);
-    while (!take_reply(m)) {
+    m->said[0] = '\0';
+    for (;;) {
+        if (take_reply(m)) {
+            if (m->reply[0] != 'O' || m->reply[1] == 'K')
+                return true;
+            memcpy(m->said, m->reply + 1, sizeof m->said - 1);
+            continue;
+        }
         enum soft_state state = soft_run(m->soft, ENOUGH, true, &idle);
         if (state == SOFT_ENDED || state == SOFT_IDLE)
             return false;
     }
-    return true;
+}
+
+bool machine_monitor(struct machine *m, const char *command)
+{
+    char packet[120] = "qRcmd,";
+    size_t n = strlen(packet);
+
+    for (; *command && n < sizeof packet - 2; command++)
+        n += (size_t)sprintf(packet + n, "%02x", (unsigned)(unsigned char)*command);
+    return machine_ask(m, packet);
 }
 
 /* --- What there is to see -------------------------------------------------------------------- */

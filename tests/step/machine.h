@@ -17,6 +17,7 @@ struct machine {
     bool ended;
     int status;
     char reply[512]; /* the last packet of the server, without its frame */
+    char said[512];  /* the console output (O) that came before it, in hexadecimal */
 };
 
 struct machine_config {
@@ -35,6 +36,7 @@ bool machine_slice(struct machine *m);
 bool machine_run(struct machine *m);
 /* Send a packet, let the guest run until it is answered; false: the guest has ended. */
 bool machine_ask(struct machine *m, const char *packet);
+bool machine_monitor(struct machine *m, const char *command);
 
 void machine_regs(struct machine *m, struct ringside_regs *out);
 uint64_t machine_regs_hash(const struct ringside_regs *regs);
