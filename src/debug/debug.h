@@ -227,6 +227,8 @@ const char *debug_mode(const struct ringside_regs *regs); /* in words */
 unsigned debug_ring(const struct ringside_regs *regs);    /* the current privilege level */
 
 /* memory.c; stopped; linear addresses in the active translation of the vCPU */
+/* The registers of which that is; NULL: failed. */
+const struct ringside_regs *debug_translation(struct debug *debug, unsigned vcpu);
 int debug_translate(struct debug *debug, unsigned vcpu, uint64_t linear, uint64_t *gpa);
 /* The walk itself, for those who want to see it; RINGSIDE_EIO if the vCPU cannot be read. */
 int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk);

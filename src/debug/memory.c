@@ -20,7 +20,7 @@ static bool read_entry(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 /* A vCPU that was not started has no translation of its own yet; that of the latest stop's vCPU is
  * then what the peer means, above all one (LLDB) that reads by whatever thread it looked at last.
  */
-static const struct ringside_regs *translation_of(struct debug *debug, unsigned vcpu)
+const struct ringside_regs *debug_translation(struct debug *debug, unsigned vcpu)
 {
     const struct ringside_regs *regs = debug_regs(debug, vcpu);
 
@@ -39,7 +39,7 @@ void debug_access_as(struct debug *debug, unsigned vcpu)
 
 int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk)
 {
-    const struct ringside_regs *regs = translation_of(debug, vcpu);
+    const struct ringside_regs *regs = debug_translation(debug, vcpu);
 
     if (!regs)
         return RINGSIDE_EIO;

@@ -64,6 +64,7 @@ static const struct packet packets[] = {
     {"qThreadExtraInfo,", "t", rsp_q_thread_extra, 0},
     {"qXfer:features:read:", "*", rsp_xfer_features, ANYTIME},
     {"qXfer:threads:read::", "x,x", rsp_xfer_threads, 0},
+    {"qMemoryRegionInfo:", "x", rsp_memory_region, 0},
     {"qRcmd,", "*", rsp_monitor, 0},
     {"QTinit", "", rsp_trace_init, 0},
     {"QTDP:-", "x:x:*", rsp_trace_action, 0},

@@ -167,6 +167,7 @@ rsp_handler rsp_select_general, rsp_select_resumed, rsp_thread_alive, rsp_q_curr
     rsp_q_first_threads, rsp_q_next_threads, rsp_q_thread_extra, rsp_xfer_threads; /* threads.c */
 rsp_handler rsp_read_registers, rsp_write_registers, rsp_read_register, rsp_write_register;
 rsp_handler rsp_memory_read, rsp_memory_read_binary, rsp_memory_write, rsp_memory_write_binary;
+rsp_handler rsp_memory_region; /* region.c */
 rsp_handler rsp_q_stop_reason, rsp_continue, rsp_continue_signal, rsp_step, rsp_step_signal,
     rsp_v_cont, rsp_v_cont_query, rsp_v_ctrl_c; /* resume.c */
 rsp_handler rsp_breakpoint_set, rsp_breakpoint_clear, rsp_hardware_set, rsp_hardware_clear,

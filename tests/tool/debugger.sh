@@ -72,7 +72,7 @@ if command -v lldb >/dev/null; then
     start lldb -G w0
     timeout 60 lldb -b -o "gdb-remote $address" -o 'breakpoint set -H -n kernel_main' -o continue \
         -o 'register read rip cr3' -o 'thread step-inst' -o 'breakpoint set -n square' -o continue \
-        -o bt -o 'expression ticks > 0' -o detach "$hello" </dev/null >out 2>&1 9>&- &
+        -o bt -o 'memory region square' -o 'expression ticks > 0' -o detach "$hello" </dev/null >out 2>&1 9>&- &
     lldb_pid=$!
     children="$children $lldb_pid"
     eventually grep -q 'hello> ' console && printf 'sum 3\r' >&9
@@ -80,6 +80,7 @@ if command -v lldb >/dev/null; then
     check 'LLDB attaches and stops at a breakpoint' grep -qE 'stop reason = breakpoint' out
     check 'LLDB steps' grep -qE 'stop reason = instruction step' out
     check 'LLDB walks the stack' grep -qE 'frame #1: .*sum_of_squares' out
+    check 'LLDB sees what is mapped' grep -qE '^\[0x[0-9a-f]+-0x[0-9a-f]+\) r.x' out
     check 'the guest goes on after LLDB' eventually grep -q 'sum 14' console
     [ $bad = 0 ] || sed 's/^/# /' out
 else
