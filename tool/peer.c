@@ -73,17 +73,6 @@ static void turn_away(struct peer *peer, int fd)
         peer->turned_away = fd;
 }
 
-static void welcome(struct peer *peer)
-{
-    int fd = listener_accept(&peer->listener);
-    if (fd < 0)
-        return;
-    if (ringside_connect(peer->server) == RINGSIDE_OK)
-        peer->fd = fd;
-    else
-        turn_away(peer, fd);
-}
-
 static void receive(struct peer *peer)
 {
     ssize_t n = recv(peer->fd, peer->input + peer->end, PEER_INPUT - peer->end, 0);
@@ -91,6 +80,21 @@ static void receive(struct peer *peer)
         peer->end += (size_t)n;
     else if (n == 0 || (errno != EAGAIN && errno != EINTR))
         hang_up(peer);
+}
+
+/* One that is attached may have left just before: behind what it said last is the end. */
+static void welcome(struct peer *peer)
+{
+    int fd = listener_accept(&peer->listener);
+    if (fd < 0)
+        return;
+    peer_pump(peer);
+    if (peer->fd >= 0 && peer->end < PEER_INPUT)
+        receive(peer);
+    if (ringside_connect(peer->server) == RINGSIDE_OK)
+        peer->fd = fd;
+    else
+        turn_away(peer, fd);
 }
 
 void peer_receive(struct peer *peer, const struct pollfd polls[PEER_POLLS])
