@@ -12,7 +12,8 @@ class Debugger:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(20)
         self.bytes = b''
-        assert self.ask('QStartNoAckMode') == 'OK'
+        reply = self.ask('QStartNoAckMode')
+        assert reply == 'OK', reply
         self.socket.sendall(b'+')
 
     def reply(self):
