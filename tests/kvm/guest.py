@@ -1,4 +1,4 @@
-"""The small kernel on the KVM engine of this machine, held at its first instruction by a debugger."""
+"""The small kernel on an engine of this machine, held at its first instruction by a debugger."""
 # SPDX-License-Identifier: BSD-2-Clause
 import atexit
 import re
@@ -16,13 +16,13 @@ def address_of(hello, name):
 
 
 class Guest:
-    """A run of ringside, and its debugger; where there is no KVM the test ends as skipped."""
+    """A run of ringside, and its debugger; without that engine the test ends as skipped."""
 
-    def __init__(self, ringside, hello, *options):
+    def __init__(self, ringside, hello, *options, engine='kvm'):
         self.log = tempfile.TemporaryFile('w+')
         self.console = tempfile.TemporaryFile('w+')
         self.process = subprocess.Popen(
-            [ringside, 'run', '-e', 'kvm', '-k', hello, '-m', '16', '-G', 'w127.0.0.1:0', *options],
+            [ringside, 'run', '-e', engine, '-k', hello, '-m', '16', '-G', 'w127.0.0.1:0', *options],
             stdin=subprocess.PIPE, stdout=self.console, stderr=self.log)
         atexit.register(self.process.kill)  # where a check has failed
         while not (found := re.search(r'target remote \S+:(\d+)\n', self.text(self.log))):
