@@ -150,13 +150,12 @@ static void nothing_is_left(struct session *s)
 
 /* The debugger is gone in the middle of hits that nobody was to be told of: what is under way then
  * is not the guest's. */
-static void loses_its_debugger(struct session *s, const char *breakpoint)
+static void loses_its_debugger(struct session *s, const char *breakpoint, unsigned times)
 {
-    enum { TIMES = 20 };
     char never[80];
 
     snprintf(never, sizeof never, "%s;X3,220027", breakpoint);
-    for (unsigned n = 0; n < TIMES; n++) {
+    for (unsigned n = 0; n < times; n++) {
         session_expect(s, never, "OK");
         session_send(s, n % 2 ? "vCont;r1000,1100:1;c" : "vCont;c");
         session_turn(s);
@@ -187,7 +186,7 @@ static void soak(const struct trial *trial, unsigned hits)
         session_detach(&s);
         goes_on(&s);
         nothing_is_left(&s);
-        loses_its_debugger(&s, packet);
+        loses_its_debugger(&s, packet, hits < 200 ? hits / 10 : 20);
     }
     printf("%s, %s, Z%u %s the count: ", s.soft ? vendor : s.ops->name, trial->way, trial->hardware,
            trial->place->counted ? "after" : "at");
