@@ -148,8 +148,8 @@ static void nothing_is_left(struct session *s)
     }
 }
 
-/* The debugger is gone in the middle of hits that nobody was to be told of: what is under way then
- * is not the guest's. */
+/* The debugger is gone in the middle of a range step, of a stop, or of hits that nobody was to be
+ * told of: what is under way then is not the guest's. */
 static void loses_its_debugger(struct session *s, const char *breakpoint, unsigned times)
 {
     char never[80];
