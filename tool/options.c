@@ -20,7 +20,7 @@ const char options_help[] =
     "  -a CMDLINE       the kernel's command line\n"
     "  -m MIB           memory (512)\n"
     "  -c CPUS          number of virtual processors, 1 to 64 (1)\n"
-    "  -e ENGINE        auto, soft or kvm (auto: soft; kvm is young, see docs/kvm.md)\n"
+    "  -e ENGINE        auto, soft or kvm (auto: kvm where it can be debugged with)\n"
     "  --cpu VENDOR     intel or amd: the processor that the guest sees (intel); amd-no-shadow:\n"
     "                   amd on a host whose interrupt shadow does not step\n"
     "  --step WAY       how the debugger steps: auto, emulate, monitor-trap (intel),\n"
@@ -86,24 +86,24 @@ static bool parse_engine(const char *text, struct options *out)
     return false;
 }
 
-/* "auto" is the soft engine as long as parts of the KVM engine were never tried (docs/kvm.md). */
+/* "auto" is KVM where it can be debugged with, and no option is given that KVM has not. */
 static bool choose_engine(struct options *out)
 {
-    struct kvm_verdict verdict;
-
-    if (out->engine == NULL)
-        out->engine = &soft_engine;
     if (out->engine == &soft_engine)
         return true;
-    if (out->soft_only) {
-        tool_say("-e kvm: --cpu, --step monitor-trap, --step interrupt-shadow, --report and "
-                 "--limit are for -e soft");
+    if (out->engine == &kvm_engine && out->soft_only != NULL) {
+        tool_say("-e kvm: %s is for -e soft", out->soft_only);
         return false;
     }
-    kvm_try(&verdict);
-    if (!verdict.usable)
-        tool_say("-e kvm: %s; use -e soft", verdict.text);
-    return verdict.usable;
+    if (out->soft_only == NULL)
+        kvm_try(&out->kvm);
+    if (out->engine == NULL) {
+        out->engine = out->kvm.usable && out->kvm.text[0] == '\0' ? &kvm_engine : &soft_engine;
+        return true;
+    }
+    if (!out->kvm.usable)
+        tool_say("-e kvm: %s; use -e soft", out->kvm.text);
+    return out->kvm.usable;
 }
 
 static bool parse_vendor(const char *text, struct options *out)
@@ -120,7 +120,7 @@ static bool parse_vendor(const char *text, struct options *out)
     for (size_t i = 0; i < sizeof processors / sizeof processors[0]; i++) {
         if (strcmp(text, processors[i].name) != 0)
             continue;
-        out->soft_only = true;
+        out->soft_only = "--cpu";
         out->vendor = processors[i].vendor;
         out->no_shadow_step = processors[i].no_shadow_step;
         return true;
@@ -145,8 +145,10 @@ static bool parse_step(const char *text, struct options *out)
         if (strcmp(text, ways[i].name) != 0)
             continue;
         out->step_ways = ways[i].ways;
-        out->soft_only |= ways[i].ways == RINGSIDE_STEP_MONITOR_TRAP ||
-                          ways[i].ways == RINGSIDE_STEP_INTERRUPT_SHADOW;
+        if (ways[i].ways == RINGSIDE_STEP_MONITOR_TRAP)
+            out->soft_only = "--step monitor-trap";
+        if (ways[i].ways == RINGSIDE_STEP_INTERRUPT_SHADOW)
+            out->soft_only = "--step interrupt-shadow";
         return true;
     }
     tool_say(
@@ -251,9 +253,12 @@ static bool parse_option(int option, int argc, char **argv, struct options *out)
         out->exit_port = (int)value;
         return true;
     }
-    case OPTION_REPORT: out->report = out->soft_only = true; return true;
+    case OPTION_REPORT:
+        out->report = true;
+        out->soft_only = "--report";
+        return true;
     case OPTION_LIMIT:
-        out->soft_only = true;
+        out->soft_only = "--limit";
         return parse_number("--limit", optarg, 1, UINT64_MAX, &out->limit);
     case ':': tool_say("%s: its argument is missing; see --help", argv[optind - 1]); return false;
     default: tool_say("%s: no such option; see --help", argv[optind - 1]); return false;

@@ -18,8 +18,9 @@ struct options {
     unsigned cpus;
     enum soft_vendor vendor;
     const struct engine_ops *engine;
-    bool engine_named; /* not left to "auto" */
-    bool soft_only;    /* an option was given that only the soft engine has */
+    bool engine_named;      /* not left to "auto" */
+    const char *soft_only;  /* an option that only the soft engine has; NULL: none was given */
+    struct kvm_verdict kvm; /* unless the soft engine was named, or is needed */
     bool no_shadow_step;
     unsigned step_ways; /* enum ringside_step_way; 0: all */
     bool debug;         /* -G was given */

@@ -189,10 +189,22 @@ static int serve_debugger(struct run *run)
     return peer_listen(&run->peer, &options->endpoint);
 }
 
+static void announce_engine(const struct run *run)
+{
+    const struct options *options = run->options;
+    if (options->engine_named)
+        return;
+    if (options->soft_only != NULL)
+        tool_say("engine: soft (-e auto: %s is given)", options->soft_only);
+    else if (run->ops == &soft_engine)
+        tool_say("engine: soft (-e auto: %s)", options->kvm.text);
+    else
+        tool_say("engine: kvm (-e auto)");
+}
+
 static void announce(const struct run *run)
 {
-    if (!run->options->engine_named)
-        tool_say("engine: %s (-e auto)", run->ops->name);
+    announce_engine(run);
     if (run->options->debug)
         tool_say("%s: target remote %s",
                  run->options->hold ? "held until a debugger continues it"

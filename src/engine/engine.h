@@ -128,10 +128,10 @@ struct engine_ops {
 
 extern const struct engine_ops soft_engine, kvm_engine;
 
-/* Can /dev/kvm run a guest here?  text says what it lacks. */
+/* Can /dev/kvm run a guest here, and is all there that debugging a kernel takes? */
 struct kvm_verdict {
     bool usable;
-    char text[256];
+    char text[256]; /* what it lacks; empty: nothing */
 };
 void kvm_try(struct kvm_verdict *verdict);
 

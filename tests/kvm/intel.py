@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The KVM engine on a real kvm-intel inside Bochs: INT3 exits, debug registers, stepping, in one boot.
 
-usage: intel.py RINGSIDE-STATIC RELAY HELLO
+usage: intel.py RINGSIDE-STATIC RELAY HELLO SOAK-SMP-STATIC
 """
 # SPDX-License-Identifier: BSD-2-Clause
 import re
@@ -92,16 +92,27 @@ def check_steps_hold_interrupts(machine, at):
     end(machine, debugger)
 
 
-CHECKS = (check_software_breakpoints, check_steps, check_steps_hold_interrupts)
+def check_chosen(machine, _):
+    said, status = machine.run(r"printf '\r\rpoweroff\r' | ringside run -k /hello -m 16", '-e auto')
+    assert status == 0 and 'engine: kvm (-e auto)' in said, said
+    print('ok: it takes this KVM')
+
+
+def check_soak(machine, _):
+    said, status = machine.run('soak_smp 10 kvm', 'the SMP soak')
+    assert status == 0 and 'refused' not in said, said
+
+
+CHECKS = (check_chosen, check_soak, check_software_breakpoints, check_steps, check_steps_hold_interrupts)
 
 
 def main():
-    ringside, relay, hello = (Path(name).resolve() for name in sys.argv[1:])
+    ringside, relay, hello, soak = (Path(name).resolve() for name in sys.argv[1:])
     need_host()
     at = addresses_of(hello)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        image = make_image(folder, {'ringside': ringside, 'relay': relay}, {'hello': hello})
+        image = make_image(folder, {'ringside': ringside, 'relay': relay, 'soak_smp': soak}, {'hello': hello})
         machine = Machine(folder, image)
         try:
             machine.expect('host: ready', 'the machine is up')

@@ -55,6 +55,12 @@ for value in '' 0 65 -1 two; do
     refuse '-c ' run -k "$hello" -c "$value"
 done
 refuse 'for -e soft' run -k "$hello" -e kvm --limit 1
+check 'auto stays with the soft engine when an option asks for it, and says so' \
+    "$ringside" run -k "$hello" -m 16 --limit 1 --serial none 2>err
+check 'by its name' grep -q 'engine: soft (-e auto: --limit is given)' err
+printf '\r\rpoweroff\r' >typed
+check 'auto takes what is there' timeout 30 "$ringside" run -k "$hello" -m 16 <typed >console 2>err
+check 'and says which' grep -qE 'engine: (kvm \(-e auto\)|soft \(-e auto: .+\))$' err
 refuse 'engines are' run -k "$hello" -e fast
 refuse 'processors are' run -k "$hello" --cpu arm
 refuse 'needs --cpu intel' run -k "$hello" --cpu amd --step monitor-trap
