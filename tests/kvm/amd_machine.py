@@ -19,7 +19,7 @@ class Machine(host.Console):
 
     def __init__(self, initrd, port=None):
         forward = f',hostfwd=tcp:127.0.0.1:{port}-:1234' if port else ''
-        qemu = subprocess.Popen(
+        qemu = host.start(
             ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-m', '512', '-nodefaults',
              '-no-reboot', '-display', 'none', '-serial', 'stdio',
              '-nic', f'user,model=virtio-net-pci{forward}',

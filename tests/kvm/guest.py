@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 
+from host import start
 from peer import Debugger
 
 
@@ -21,7 +22,7 @@ class Guest:
     def __init__(self, ringside, hello, *options, engine='kvm'):
         self.log = tempfile.TemporaryFile('w+')
         self.console = tempfile.TemporaryFile('w+')
-        self.process = subprocess.Popen(
+        self.process = start(
             [ringside, 'run', '-e', engine, '-k', hello, '-m', '16', '-G', 'w127.0.0.1:0', *options],
             stdin=subprocess.PIPE, stdout=self.console, stderr=self.log)
         atexit.register(self.process.kill)  # where a check has failed

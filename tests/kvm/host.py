@@ -1,9 +1,11 @@
 """What the machines that have a KVM share: what they need, their console, and their initramfs."""
 # SPDX-License-Identifier: BSD-2-Clause
+import ctypes
 import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +30,15 @@ def need(programs, files):
         if not Path(file).exists():
             skip(f'no {file}: scripts/stock-kernel.sh says why' if ROOT in Path(file).parents
                  else f'{file} is not installed')
+
+
+def start(command, **options):
+    """A process that ends with this one, which a SIGTERM lets clean up."""
+    PR_SET_PDEATHSIG = 1
+    prctl = ctypes.CDLL(None).prctl
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('not ok: ended by a signal'))
+    return subprocess.Popen(command, preexec_fn=lambda: prctl(PR_SET_PDEATHSIG, signal.SIGKILL),
+                            **options)
 
 
 class Console:

@@ -76,7 +76,7 @@ class Machine(host.Console):
                 console=console.getsockname()[1], debugger=debugger.getsockname()[1]))
             (folder / 'commands').write_text('c\n')  # it starts in its own debugger
             # Meson's MALLOC_PERTURB_ is more than its configuration stands.
-            bochs = subprocess.Popen(
+            bochs = host.start(
                 ['bochs-bin', '-q', '-f', folder / 'bochsrc', '-rc', folder / 'commands'],
                 env={'PATH': os.environ['PATH'], 'HOME': folder},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
