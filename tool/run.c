@@ -288,10 +288,9 @@ static void run_guest(struct run *run)
 
 static void report(const struct run *run)
 {
-    fprintf(stderr,
-            "ringside: report: instructions %" PRIu64 " time-ns %" PRIu64 " hash %016" PRIx64 "\n",
-            run->ops->instructions(run->engine), run->ops->time(run->engine),
-            run->ops->hash(run->engine));
+    char text[256];
+    run->ops->report(run->engine, text, sizeof text);
+    tool_say("report: %s", text);
 }
 
 static int start(struct run *run)

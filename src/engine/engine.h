@@ -120,10 +120,9 @@ struct engine_ops {
     size_t (*serial_room)(void *engine);
     void (*serial_in)(void *engine, const void *bytes, size_t n);
 
-    /* What a run amounts to; NULL where nothing is counted. */
-    uint64_t (*instructions)(void *engine); /* of all vCPUs since power-on */
-    uint64_t (*time)(void *engine);         /* virtual nanoseconds since power-on */
-    uint64_t (*hash)(void *engine);         /* of all CPUs, devices and memory */
+    /* Of all vCPUs since power-on; NULL: they are not counted. */
+    uint64_t (*instructions)(void *engine);
+    void (*report)(void *engine, char *text, size_t size); /* what a run amounts to, in one line */
 };
 
 extern const struct engine_ops soft_engine, kvm_engine;

@@ -327,6 +327,11 @@ static void serial_in(void *engine, const void *bytes, size_t n)
     pthread_mutex_unlock(&machine->devices);
 }
 
+static void report(void *engine, char *text, size_t size)
+{
+    kvm_count(engine, text, size);
+}
+
 const struct engine_ops kvm_engine = {
     .name = "kvm",
     .create = create,
@@ -342,4 +347,5 @@ const struct engine_ops kvm_engine = {
     .event_fd = event_fd,
     .serial_room = serial_room,
     .serial_in = serial_in,
+    .report = report,
 };

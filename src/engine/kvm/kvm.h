@@ -58,6 +58,7 @@ struct kvm_vcpu {
     pthread_cond_t wakes; /* with server_lock */
     bool woken;           /* with server_lock */
     bool inside;          /* in KVM_RUN, or about to be */
+    uint64_t entries;     /* how often KVM_RUN was called */
 
     bool unfinished;  /* an access was served; its instruction ends within the next KVM_RUN */
     bool shut_down;   /* by a triple fault: cannot be entered any more; told already */
@@ -228,6 +229,9 @@ bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit);
 
 /* report.c: why a vCPU cannot go on, for a person; malloc'ed, NULL: no memory */
 char *kvm_report(struct kvm_vcpu *vcpu, int error); /* an errno value, or 0: see the exit */
+
+/* count.c: entries, and the kernel's counts of exits where it has them, in one line */
+void kvm_count(const struct kvm_machine *machine, char *text, size_t size);
 
 /* try.c: enum kvm_feature of this host; false, with the reason: it cannot run a guest */
 bool kvm_find_features(unsigned *features, char *why, size_t size);

@@ -107,6 +107,7 @@ static void enter_guest(struct kvm_vcpu *vcpu)
 {
     kvm_state_forget(vcpu);
     vcpu->removed = __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&vcpu->entries, vcpu->entries + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&vcpu->inside, true, __ATOMIC_SEQ_CST);
     int result = ioctl(vcpu->fd, KVM_RUN, 0);
     __atomic_store_n(&vcpu->inside, false, __ATOMIC_SEQ_CST);

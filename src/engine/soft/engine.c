@@ -2,6 +2,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/soft/soft.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 static void *create(const struct engine_config *config, int *error)
 {
     const struct soft_config soft = {
@@ -80,14 +83,10 @@ static uint64_t instructions(void *engine)
     return soft_instructions(engine);
 }
 
-static uint64_t virtual_time(void *engine)
+static void report(void *engine, char *text, size_t size)
 {
-    return soft_time(engine);
-}
-
-static uint64_t hash(void *engine)
-{
-    return soft_hash(engine);
+    snprintf(text, size, "instructions %" PRIu64 " time-ns %" PRIu64 " hash %016" PRIx64,
+             soft_instructions(engine), soft_time(engine), soft_hash(engine));
 }
 
 const struct engine_ops soft_engine = {
@@ -105,6 +104,5 @@ const struct engine_ops soft_engine = {
     .serial_room = serial_room,
     .serial_in = serial_in,
     .instructions = instructions,
-    .time = virtual_time,
-    .hash = hash,
+    .report = report,
 };
