@@ -4,7 +4,8 @@
  * usage: rsp_bench PORT steps SECONDS                single steps a second
  *        rsp_bench PORT trips SECONDS                round trips a second that ask for nothing
  *        rsp_bench PORT memory BEGIN LENGTH SECONDS  MB a second by 'm' (and 'x' if it is there)
- *        rsp_bench PORT range AT BEGIN END           seconds from AT to leaving a range
+ *        rsp_bench PORT range BEGIN END SECONDS      instructions a second of one range step, in a
+ *                                                    loop of three of which $rdi counts the turns
  *        rsp_bench PORT breakpoints BEGIN N AT SECONDS PID [PENDING]
  *                  seconds to set N breakpoints, sent without waiting for each, and one more where
  *                  nothing is mapped; microseconds for a hit of one AT, with all that GDB does to
@@ -204,21 +205,6 @@ static double megabytes(char command, uint64_t from, uint64_t length, size_t chu
     return (double)done / 1e6 / (now() - start);
 }
 
-static void bench_range(uint64_t at, uint64_t from, uint64_t to)
-{
-    char packet[128];
-    snprintf(packet, sizeof packet, "Z1,%llx,1", (unsigned long long)at);
-    ask(packet);
-    ask("vCont;c");
-    packet[0] = 'z';
-    ask(packet);
-    double start = now();
-    snprintf(packet, sizeof packet, "vCont;r%llx,%llx:1", (unsigned long long)from,
-             (unsigned long long)to);
-    ask(packet);
-    printf("%.6f\n", now() - start);
-}
-
 /* Breakpoints every 16 bytes, sent without waiting for the replies; returns the seconds it took. */
 static double set_breakpoints(uint64_t from, unsigned n)
 {
@@ -279,14 +265,33 @@ static void interrupt(void)
         die(reply);
 }
 
-static uint64_t rdi(void)
+/* Their places in a reply to g, where each has 16 digits, the low byte first. */
+enum gpr { RDI = 5, RIP = 16 };
+static uint64_t gpr(enum gpr which)
 {
     unsigned char digits[17] = {0};
+    size_t place = 16 * (size_t)which;
 
-    ask("g"); /* rax, rbx, rcx, rdx, rsi, rdi: 16 digits each, the low byte first */
-    for (unsigned i = 0; i < 8 && reply_length >= 96; i++)
-        memcpy(digits + 2 * i, reply + 94 - 2 * i, 2);
+    ask("g");
+    for (unsigned i = 0; i < 8 && reply_length >= place + 16; i++)
+        memcpy(digits + 2 * i, reply + place + 14 - 2 * i, 2);
     return strtoull((char *)digits, NULL, 16);
+}
+
+/* Left by an interrupt, which finds it still in the loop. */
+static void bench_range(uint64_t from, uint64_t to, double seconds)
+{
+    uint64_t turns;
+    double start;
+    while (gpr(RIP) < from || gpr(RIP) >= to)
+        ask("vCont;s:1"); /* out of an interrupt's handler */
+    turns = gpr(RDI);
+    start = now();
+    send_packet("vCont;r%llx,%llx:1", (unsigned long long)from, (unsigned long long)to);
+    usleep((useconds_t)(seconds * 1e6));
+    interrupt();
+    turns -= gpr(RDI);
+    printf("%.0f\n", 3 * (double)turns / (now() - start));
 }
 
 /* In seconds. */
@@ -302,7 +307,7 @@ static double processor_time(const char *pid)
 /* How often a second a function is called whose first argument counts the calls. */
 static double calls(uint64_t at, double seconds, const char *pid)
 {
-    uint64_t before = rdi();
+    uint64_t before = gpr(RDI);
     expect_ok("z0,%llx,1", at);
     double start = processor_time(pid);
     send_packet("vCont;c");
@@ -311,7 +316,7 @@ static double calls(uint64_t at, double seconds, const char *pid)
     double time = processor_time(pid) - start;
     expect_ok("Z0,%llx,1", at);
     ask("vCont;c");
-    return (double)(rdi() - before) / time;
+    return (double)(gpr(RDI) - before) / time;
 }
 
 static void bench_breakpoints(char **argv)
@@ -403,8 +408,7 @@ int main(int argc, char **argv)
         printf("%.1f", megabytes('m', from, length, chunk, atof(argv[5])));
         printf(" %.1f\n", binary ? megabytes('x', from, length, chunk, atof(argv[5])) : 0.0);
     } else if (strcmp(argv[2], "range") == 0 && argc == 6) {
-        bench_range(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0),
-                    strtoull(argv[5], NULL, 0));
+        bench_range(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0), atof(argv[5]));
     } else if (strcmp(argv[2], "breakpoints") == 0 && (argc == 8 || argc == 9)) {
         bench_breakpoints(argv);
     } else if (strcmp(argv[2], "evaluate") == 0 && argc == 5) {

@@ -36,7 +36,7 @@ ROOMS = [
     ("tests/gdb", "Real gdb sessions: those of scripts/, as tests"),
 ]
 KINDS = (".c", ".h", ".S", ".ld", ".sh", ".py", ".lds")
-NAMELESS = {"demo", "check", "compare", "soak", "init", "init-intel"}  # scripts without an ending
+NAMELESS = {"demo", "check", "compare", "kvm", "soak", "init", "init-intel"}  # scripts without an ending
 
 HEAD = """# Code map
 

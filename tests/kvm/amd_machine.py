@@ -17,10 +17,10 @@ def need_host():
 class Machine(host.Console):
     """QEMU with the host kernel."""
 
-    def __init__(self, initrd, port=None):
+    def __init__(self, initrd, port=None, mib=512):
         forward = f',hostfwd=tcp:127.0.0.1:{port}-:1234' if port else ''
         qemu = host.start(
-            ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-m', '512', '-nodefaults',
+            ['qemu-system-x86_64', '-accel', 'tcg', '-cpu', 'max', '-m', str(mib), '-nodefaults',
              '-no-reboot', '-display', 'none', '-serial', 'stdio',
              '-nic', f'user,model=virtio-net-pci{forward}',
              '-kernel', HOST / 'vmlinuz', '-initrd', initrd,

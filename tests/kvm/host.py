@@ -75,7 +75,7 @@ class Console:
 
 
 def make_initrd(root, out, init, programs, files, modules=('*',)):
-    """init is the first program; programs go to /bin, stripped, and files to /, by their name there."""
+    """init is the first program; programs go to /bin, stripped, and files to /, by their path there."""
     (root / 'bin').mkdir()
     for folder in ('proc', 'sys', 'dev', 'modules'):
         (root / folder).mkdir()
@@ -84,6 +84,7 @@ def make_initrd(root, out, init, programs, files, modules=('*',)):
         shutil.copy(path, root / 'bin' / name)
         subprocess.run(['strip', root / 'bin' / name], check=True)
     for name, path in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, root / name)
     shutil.copy(init, root / 'init')
     for pattern in modules:
