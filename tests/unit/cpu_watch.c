@@ -246,6 +246,30 @@ static void watchpoints_cost_nothing_elsewhere(void **state)
     m->cpu.watch_pending = false;
 }
 
+/* --- The guest's own debug registers ---------------------------------------------------------- */
+
+CODE(both, "mov %rax, 0x200000\n nop\n hlt"); /* 0, 8, 9 */
+
+static void the_guests_own_watchpoint_is_left_to_it(void **state)
+{
+    (void)state;
+    for (unsigned steps = 0; steps < 2; steps++) {
+        struct ringside_regs r;
+
+        START(both, DATA_AT, 1, CPU_WATCH_WRITE);
+        cpu_get_regs(&m->cpu, &r);
+        r.dr[2] = DATA_AT;
+        r.dr7 |= 1u << 5 | 1u << 24 | 3u << 26; /* G2; writes; 4 bytes */
+        cpu_set_regs(&m->cpu, &r);
+        expect(steps, DATA_AT, CODE_AT + 8);
+        assert_int_equal(run(steps), CPU_EXIT_HALT);
+        assert_int_equal(halted_in(), X86_EXC_DB);
+        assert_int_equal(m->cpu.r.dr6 & 15, 1 << 2);
+        assert_int_equal(word_at(GPR(RSP)), CODE_AT + 8);
+        machine_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +278,7 @@ int main(void)
         cmocka_unit_test(an_instruction_that_faults_hits_nothing),
         cmocka_unit_test(deliveries_hit),
         cmocka_unit_test(the_page_walker_hits_nothing),
+        cmocka_unit_test(the_guests_own_watchpoint_is_left_to_it),
         TEST(breakpoints_stop_before),
         TEST(watchpoints_stop_after),
         TEST(watchpoints_are_found),
