@@ -1,6 +1,5 @@
 """The small kernel on an engine of this machine, held at its first instruction by a debugger."""
 # SPDX-License-Identifier: BSD-2-Clause
-import atexit
 import re
 import subprocess
 import sys
@@ -25,7 +24,6 @@ class Guest:
         self.process = start(
             [ringside, 'run', '-e', engine, '-k', hello, '-m', '16', '-G', 'w127.0.0.1:0', *options],
             stdin=subprocess.PIPE, stdout=self.console, stderr=self.log)
-        atexit.register(self.process.kill)  # where a check has failed
         while not (found := re.search(r'target remote \S+:(\d+)\n', self.text(self.log))):
             if self.process.poll() is not None:
                 print(self.text(self.log))
