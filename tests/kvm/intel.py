@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The KVM engine on a real kvm-intel inside Bochs: INT3 exits, debug registers, stepping, in one boot.
 
-usage: intel.py RINGSIDE-STATIC RELAY HELLO SOAK-SMP-STATIC
+usage: intel.py RINGSIDE-STATIC RELAY HELLO SOAK-SMP-STATIC KVM-STARTED-STATIC
 """
 # SPDX-License-Identifier: BSD-2-Clause
 import re
@@ -99,20 +99,22 @@ def check_chosen(machine, _):
 
 
 def check_soak(machine, _):
-    said, status = machine.run('soak_smp 10 kvm', 'the SMP soak')
-    assert status == 0 and 'refused' not in said, said
+    for soak in ('soak_smp 10 kvm', 'kvm_started'):
+        said, status = machine.run(soak, f'{soak} on four vCPUs')
+        assert status == 0 and 'refused' not in said, said
 
 
 CHECKS = (check_chosen, check_soak, check_software_breakpoints, check_steps, check_steps_hold_interrupts)
 
 
 def main():
-    ringside, relay, hello, soak = (Path(name).resolve() for name in sys.argv[1:])
+    ringside, relay, hello, smp, started = (Path(name).resolve() for name in sys.argv[1:])
     need_host()
     at = addresses_of(hello)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        image = make_image(folder, {'ringside': ringside, 'relay': relay, 'soak_smp': soak}, {'hello': hello})
+        image = make_image(folder, {'ringside': ringside, 'relay': relay, 'soak_smp': smp,
+                                     'kvm_started': started}, {'hello': hello})
         machine = Machine(folder, image)
         try:
             machine.expect('host: ready', 'the machine is up')
