@@ -227,11 +227,12 @@ const char *debug_mode(const struct ringside_regs *regs); /* in words */
 unsigned debug_ring(const struct ringside_regs *regs);    /* the current privilege level */
 
 /* memory.c; stopped; linear addresses in the active translation of the vCPU */
-/* The registers of which that is; NULL: failed. */
-const struct ringside_regs *debug_translation(struct debug *debug, unsigned vcpu);
 int debug_translate(struct debug *debug, unsigned vcpu, uint64_t linear, uint64_t *gpa);
 /* The walk itself, for those who want to see it; RINGSIDE_EIO if the vCPU cannot be read. */
 int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk);
+/* The addresses that the mode does not have: beyond 32 bits, or between the two halves of long
+ * mode.  False: the vCPU cannot be read. */
+bool debug_noncanonical(struct debug *debug, unsigned vcpu, uint64_t *first, uint64_t *last);
 /* Accesses by guest-physical address, through the target, are this vCPU's from here on. */
 void debug_access_as(struct debug *debug, unsigned vcpu);
 /* How many bytes were transferred, from the first on. */

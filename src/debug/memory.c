@@ -20,7 +20,7 @@ static bool read_entry(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 /* A vCPU that was not started has no translation of its own yet; that of the latest stop's vCPU is
  * then what the peer means, above all one (LLDB) that reads by whatever thread it looked at last.
  */
-const struct ringside_regs *debug_translation(struct debug *debug, unsigned vcpu)
+static const struct ringside_regs *translation_of(struct debug *debug, unsigned vcpu)
 {
     const struct ringside_regs *regs = debug_regs(debug, vcpu);
 
@@ -39,7 +39,7 @@ void debug_access_as(struct debug *debug, unsigned vcpu)
 
 int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_walk *walk)
 {
-    const struct ringside_regs *regs = debug_translation(debug, vcpu);
+    const struct ringside_regs *regs = translation_of(debug, vcpu);
 
     if (!regs)
         return RINGSIDE_EIO;
@@ -58,6 +58,21 @@ int debug_walk(struct debug *debug, unsigned vcpu, uint64_t linear, struct x86_w
     };
     x86_paging_walk(walk, &paging, linear, read_entry, debug);
     return RINGSIDE_OK;
+}
+
+bool debug_noncanonical(struct debug *debug, unsigned vcpu, uint64_t *first, uint64_t *last)
+{
+    const struct ringside_regs *regs = translation_of(debug, vcpu);
+
+    if (!regs)
+        return false;
+    *first = 1ull << 32;
+    *last = UINT64_MAX;
+    if (regs->efer & X86_EFER_LMA) {
+        *first = 1ull << (regs->cr4 & X86_CR4_LA57 ? 56 : 47);
+        *last = ~*first;
+    }
+    return true;
 }
 
 int debug_translate(struct debug *debug, unsigned vcpu, uint64_t linear, uint64_t *gpa)

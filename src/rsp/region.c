@@ -1,7 +1,6 @@
 /* qMemoryRegionInfo, which LLDB asks: what is mapped around an address, and with which rights. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "rsp/rsp.h"
-#include "x86/regs.h"
 
 /* Pages and holes that are alike are one region, as far as so many walks tell. */
 enum { WALKS_MAX = 512 };
@@ -10,19 +9,6 @@ struct region {
     uint64_t first, last;
     bool mapped, writable, executable;
 };
-
-/* The addresses beyond those that the mode has, or between its two halves. */
-static void beyond(const struct ringside_regs *regs, struct region *region)
-{
-    unsigned bits = regs->cr4 & X86_CR4_LA57 ? 56 : 47;
-
-    region->first = 1ull << 32;
-    region->last = UINT64_MAX;
-    if (regs->efer & X86_EFER_LMA) {
-        region->first = 1ull << bits;
-        region->last = ~region->first;
-    }
-}
 
 /* How much one entry of the table in which the walk ended stands for. */
 static uint64_t hole_size(const struct x86_walk *walk)
@@ -35,16 +21,13 @@ static uint64_t hole_size(const struct x86_walk *walk)
 static bool look(struct ringside *rs, uint64_t linear, struct region *region)
 {
     unsigned vcpu = rs->session.current;
-    const struct ringside_regs *regs = debug_translation(&rs->debug, vcpu);
     struct x86_walk walk;
 
-    if (!regs || debug_walk(&rs->debug, vcpu, linear, &walk))
+    if (debug_walk(&rs->debug, vcpu, linear, &walk))
         return false;
     *region = (struct region){.mapped = walk.status == X86_WALK_OK};
-    if (walk.status == X86_WALK_NONCANONICAL) {
-        beyond(regs, region);
-        return true;
-    }
+    if (walk.status == X86_WALK_NONCANONICAL)
+        return debug_noncanonical(&rs->debug, vcpu, &region->first, &region->last);
     uint64_t size = region->mapped ? walk.page_size : hole_size(&walk);
     region->first = linear & ~(size - 1);
     region->last = region->first + (size - 1);
