@@ -75,7 +75,10 @@ enum ringside_exit_reason {
     RINGSIDE_EXIT_CATCH, /* what the debugger wants to be told of has happened; caught below */
     RINGSIDE_EXIT_HALT,  /* the vCPU sleeps: HLT has run, or it waits for SIPI */
     RINGSIDE_EXIT_SHUTDOWN, /* triple fault */
-    RINGSIDE_EXIT_ERROR,    /* the engine cannot go on with this vCPU */
+    /* The engine cannot execute the instruction at RIP, and nothing has happened: the server does,
+     * or arms a step of it while no other vCPU is in the guest. */
+    RINGSIDE_EXIT_DECLINED,
+    RINGSIDE_EXIT_ERROR, /* the engine cannot go on with this vCPU */
     /* The rest only while a step is armed (ringside/target.h). */
     RINGSIDE_EXIT_MONITOR_TRAP,    /* the monitor trap: one instruction or event delivery */
     RINGSIDE_EXIT_INTERRUPT,       /* what waited behind the global interrupt flag */

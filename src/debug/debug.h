@@ -74,6 +74,8 @@ struct debug_stop {
  *  left      followed by steps, those of `stepping`      a trace that starts
  *  unsaid    an exit at a breakpoint that cannot be      debug_enter, when there is room;
  *            judged, as the console is full              debug_resume
+ *  declined  an exit that says so: the engine cannot     the step that it asks for; debug_resume
+ *            execute what is at RIP
  *  cached    debug_regs                                  debug_enter, saying RUN; a reset
  *
  * With one thread (no port) a vCPU cannot be in its guest while the server is called: a stop parks
@@ -82,7 +84,7 @@ struct debug_stop {
 struct debug_vcpu {
     enum debug_action action, planned;
     bool look; /* read without the lock */
-    bool parked, fresh, leaving, shown, passes, unsaid, traced, cached;
+    bool parked, fresh, leaving, shown, passes, unsaid, traced, declined, cached;
     struct step_state step;
     uint64_t begin, end; /* of DEBUG_STEP's range; equal: none */
     uint64_t planned_begin, planned_end;

@@ -4,6 +4,8 @@
 
 /* The life of the fields used here is told above struct debug_vcpu. */
 
+enum { PAGE = 4096 };
+
 static bool is_threaded(const struct debug *debug)
 {
     return debug->port && debug->port->wait;
@@ -174,7 +176,7 @@ void debug_resume_all(struct debug *debug)
     for (unsigned i = 0; i < debug->vcpu_count; i++) {
         struct debug_vcpu *v = &debug->vcpus[i];
         v->action = DEBUG_RUN;
-        v->leaving = v->passes = v->unsaid = false;
+        v->leaving = v->passes = v->unsaid = v->declined = false;
         look(v, true); /* it may have to be disarmed */
         if (!is_threaded(debug))
             disarm(debug, i);
@@ -271,6 +273,19 @@ static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_
         debug_stop_all(debug, vcpu, &event);
 }
 
+/* Is it that a breakpoint of ours cannot be executed?  Else the server executes what is there and,
+ * as the engine is likely to decline what is beside it, what follows on its page. */
+static void declined(struct debug *debug, unsigned vcpu)
+{
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    breakpoint_hit(debug, vcpu);
+    if (v->action == DEBUG_STAY || v->unsaid)
+        return;
+    v->declined = debug_regs(debug, vcpu) != NULL;
+    look(v, true);
+}
+
 static void caught(struct debug *debug, unsigned vcpu, const struct ringside_caught *what)
 {
     const struct debug_stop event = {.reason = DEBUG_REASON_CATCH, .vcpu = vcpu, .caught = *what};
@@ -315,6 +330,7 @@ static void step_over(struct debug *debug, unsigned vcpu, enum step_outcome outc
     if (debug->lone == vcpu + 1)
         end_lone(debug);
     debug->vcpus[vcpu].cached = debug->vcpus[vcpu].leaving = false;
+    debug->vcpus[vcpu].declined = false;
     if (outcome != STEP_NOT_OURS)
         debug->vcpus[vcpu].shown = debug->vcpus[vcpu].traced = false;
     if (outcome == STEP_DONE || outcome == STEP_WATCH || outcome == STEP_CATCH)
@@ -341,8 +357,10 @@ static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct r
 
     debug_breakpoint_pass(debug, vcpu);
     /* Those that are still parked must not come in while hardware has lifted the breakpoint. */
-    request.on_breakpoint = is_threaded(debug) && debug_breakpoint_at(debug, vcpu) &&
+    request.on_breakpoint = is_threaded(debug) &&
+                            (v->declined || debug_breakpoint_at(debug, vcpu)) &&
                             !(request.alone && debug->lone == vcpu + 1);
+    request.declined = v->declined;
     v->leaving = v->action == DEBUG_RUN;
     if (!v->leaving) {
         request.hold_interrupts = hold_interrupts(debug, vcpu);
@@ -350,6 +368,9 @@ static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct r
             request.begin = v->begin;
             request.end = v->end;
         }
+    } else if (v->declined && !debug_trace_steps(debug, vcpu)) {
+        request.begin = debug_regs(debug, vcpu)->rip & ~(uint64_t)(PAGE - 1);
+        request.end = request.begin + PAGE;
     }
     debug->step.code_watches = debug->code_watches || debug->pending;
     return step_begin(&debug->step, &v->step, vcpu, &request, exit);
@@ -387,8 +408,9 @@ static bool must_step(struct debug *debug, unsigned vcpu)
 {
     const struct debug_vcpu *v = &debug->vcpus[vcpu];
 
-    return !v->step.way && (v->action == DEBUG_STEP || (v->fresh && must_leave(debug, vcpu)) ||
-                            debug_trace_steps(debug, vcpu));
+    return !v->step.way &&
+           (v->action == DEBUG_STEP || v->declined || (v->fresh && must_leave(debug, vcpu)) ||
+            debug_trace_steps(debug, vcpu));
 }
 
 /* What it was when it stood is over. */
@@ -439,7 +461,7 @@ static void follow_plan(struct debug_vcpu *v)
     v->end = v->planned_end;
     v->event.reason = DEBUG_REASON_NONE;
     v->fresh = true;
-    v->passes = v->unsaid = false;
+    v->passes = v->unsaid = v->declined = false;
 }
 
 int debug_resume(struct debug *debug)
@@ -534,6 +556,7 @@ void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *
     case RINGSIDE_EXIT_WATCH: watch_hit(debug, vcpu, exit); break;
     case RINGSIDE_EXIT_CATCH: caught(debug, vcpu, &exit->caught); break;
     case RINGSIDE_EXIT_SHUTDOWN: stop(debug, vcpu, DEBUG_REASON_SHUTDOWN); break;
+    case RINGSIDE_EXIT_DECLINED: declined(debug, vcpu); break;
     case RINGSIDE_EXIT_ERROR: stop(debug, vcpu, DEBUG_REASON_ERROR); break;
     default: break;
     }

@@ -145,7 +145,8 @@ enum step_outcome step_begin(struct step *step, struct step_state *state, unsign
     if (regs.activity != RINGSIDE_RUNNING && takes)
         return STEP_ENTER; /* it sleeps on, and when something wakes it that is the step */
     emulated.no_locks = method && !request->alone;
-    if (regs.activity == RINGSIDE_RUNNING && step_chosen(step) == RINGSIDE_STEP_EMULATE &&
+    if (regs.activity == RINGSIDE_RUNNING &&
+        (request->declined || step_chosen(step) == RINGSIDE_STEP_EMULATE) &&
         step_emulate(step, vcpu, &emulated, request->begin < request->end ? RANGE_BUDGET : 1,
                      &outcome, exit))
         return outcome;

@@ -33,6 +33,7 @@ struct step_request {
     bool hold_interrupts;
     bool alone;         /* no other vCPU can run meanwhile */
     bool on_breakpoint; /* hardware may not do it now: it has to lift a breakpoint */
+    bool declined;      /* by the engine: may be emulated whatever the user prefers */
     bool no_locks; /* step_begin's: one can, and hardware is there for what must be one access */
     uint64_t begin, end;
 };

@@ -244,6 +244,7 @@ void fake_init(struct fake *fake)
         regs->rflags = X86_FLAGS_FIXED;
         regs->cr0 = X86_CR0_PE;
         regs->seg[RINGSIDE_CS].access = X86_SEG_DB;
+        regs->seg[RINGSIDE_CS].limit = UINT32_MAX;
         fake->fpu[vcpu].fcw = 0x37f;
         fake->fpu[vcpu].mxcsr = 0x1f80;
     }

@@ -205,7 +205,8 @@ static void do_exit(struct runner *r, unsigned vcpu, const char *reason, const c
         [RINGSIDE_EXIT_OTHER] = "other",           [RINGSIDE_EXIT_MONITOR_TRAP] = "step",
         [RINGSIDE_EXIT_BREAKPOINT] = "breakpoint", [RINGSIDE_EXIT_WATCH] = "watch",
         [RINGSIDE_EXIT_CATCH] = "catch",           [RINGSIDE_EXIT_HALT] = "halt",
-        [RINGSIDE_EXIT_SHUTDOWN] = "shutdown",     [RINGSIDE_EXIT_ERROR] = "error",
+        [RINGSIDE_EXIT_SHUTDOWN] = "shutdown",     [RINGSIDE_EXIT_DECLINED] = "declined",
+        [RINGSIDE_EXIT_ERROR] = "error",
     };
     static const char *const watches[] = {
         [RINGSIDE_WATCH_EXEC] = "exec",
