@@ -4,13 +4,34 @@
 usage: local.py RINGSIDE HELLO
 """
 # SPDX-License-Identifier: BSD-2-Clause
+import re
 import sys
+import time
 from pathlib import Path
 
+import breakpoint_checks
 from guest import Guest, address_of
 
 STEPS = 400
 BREAKPOINTS = {'Z0': 'a software breakpoint', 'Z1': 'a hardware breakpoint'}
+
+
+class Console:
+    """The guest's console, read on from where the last match ended."""
+
+    def __init__(self, guest):
+        self.guest, self.seen, self.type = guest, 0, guest.type
+
+    def expect(self, pattern, what):
+        deadline = time.monotonic() + 20
+        while not (found := re.search(pattern, self.unread())):
+            assert time.monotonic() < deadline, f'{what}: {self.unread()}'
+            time.sleep(0.02)
+        self.seen += found.end()
+        print('ok:', what, flush=True)
+
+    def unread(self):
+        return self.guest.text(self.guest.console).replace('\r', '')[self.seen:]
 
 
 def walk(ringside, hello, way):
@@ -45,6 +66,10 @@ def main():
     print(f'ok: {STEPS} steps, the same by emulate and by trap-flag')
     for kind in BREAKPOINTS:
         check_breakpoint(ringside, hello, kind)
+    guest = Guest(ringside, hello)
+    breakpoint_checks.check_all(guest.debugger, Console(guest),
+                                 breakpoint_checks.symbols_of(hello))
+    guest.end()
 
 
 main()

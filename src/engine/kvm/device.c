@@ -146,6 +146,8 @@ void kvm_mmio_access(struct kvm_vcpu *vcpu)
     struct kvm_machine *machine = vcpu->machine;
     struct kvm_run *run = vcpu->run;
 
+    if (kvm_protected_access(vcpu))
+        return;
     pthread_mutex_lock(&machine->devices);
     if (run->mmio.is_write)
         vm_write(machine->vm, run->mmio.phys_addr, run->mmio.data, run->mmio.len);

@@ -30,7 +30,7 @@ static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
     const struct kvm_machine *machine = vcpu->machine;
     struct kvm_guest_debug debug = {.arch.debugreg = {[7] = X86_DR7_FIXED}};
 
-    if (machine->page_count)
+    if (machine->pages.trap_pages)
         debug.control |= KVM_GUESTDBG_USE_SW_BP;
     for (unsigned i = 0; i < KVM_HW_SLOTS; i++) {
         const struct kvm_watch *watch = &machine->watch[i];

@@ -137,16 +137,19 @@ static void *create(const struct engine_config *config, int *error)
     init_locks(machine);
     machine->config = *config;
     machine->amd = kvm_host_is_amd();
-    machine->fd = machine->vm_fd = -1;
+    machine->fd = machine->vm_fd = machine->pages.memory_fd = -1;
     machine->began = host_ns();
     machine->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     kvm_find_features(&machine->features, why, sizeof why);
+    machine->trap_byte = machine->features & KVM_CAN_INT3 ? KVM_INT3 : 0;
     host.ctx = machine;
     *error = machine->event < 0 ? -errno : 0;
     if (!*error)
         machine->vm = vm_new(&config->vm, &host, error);
     if (!*error)
         *error = make_kernel_side(machine);
+    if (!*error)
+        *error = kvm_pages_init(machine);
     if (!*error)
         *error = make_vcpus(machine);
     if (*error) {
@@ -215,7 +218,7 @@ static void destroy(void *engine)
         close(machine->fd);
     if (machine->event >= 0)
         close(machine->event);
-    kvm_breakpoints_free(machine);
+    kvm_pages_free(machine);
     vm_free(machine->vm);
     free(machine->trouble);
     free(machine);

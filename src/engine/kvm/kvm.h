@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "engine/engine.h"
+#include "engine/kvm/pages.h"
 
 /*
  * Local APICs, I/O APIC, PIC pair and PIT are the kernel's; the other devices are src/vm's, which
@@ -27,9 +28,11 @@ enum kvm_feature {
     KVM_CAN_HW_WATCH = 1 << 4,    /* and at data */
     KVM_CAN_RUN_KERNELS = 1 << 5, /* it runs on the processor, not in an emulator with gaps */
     KVM_STEPS_STALL = 1 << 6,     /* a step may end before anything has happened: again, then */
+    KVM_CAN_BAR_WRITES = 1 << 7,  /* writes to protected pages come to us (pages.h) */
+    KVM_CAN_BAR_CODE = 1 << 8,    /* and all else that needs such a page */
 };
 
-enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_PAGE_BUCKETS = 1 << 10 };
+enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_INT3 = 0xcc };
 enum { KVM_STALLS_MAX = 32 }; /* more than an instruction has pages to be mapped, tables included */
 #define KVM_KICK SIGRTMIN     /* wakes a thread out of KVM_RUN; nothing is done in its handler */
 
@@ -73,6 +76,12 @@ struct kvm_vcpu {
     bool passing;     /* armed off the place `passed`, whose code breakpoints are left out */
     uint64_t passed;  /* linear */
     uint64_t lifted;  /* gpa of the breakpoint that is out of memory for a step; KVM_NOWHERE */
+    unsigned pages;   /* machine->pages.changes as it was at the entry */
+    /* Where the kernel could not execute an instruction, and what a step of it needs out of the
+     * way; KVM_NOWHERE. */
+    uint64_t declined;
+    enum kvm_lift needs;
+    bool lifts; /* machine->pages.lift is for it */
 
     /* What was read of it, until kvm_state_forget(). */
     bool state_known, fpu_known;
@@ -81,22 +90,13 @@ struct kvm_vcpu {
 };
 #define KVM_NOWHERE UINT64_MAX
 
-/* A page with software breakpoints, and what it looks like without them. */
-struct kvm_page {
-    uint64_t gpa;
-    unsigned count;
-    uint8_t clean[4096]; /* made anew by each kvm_clean_page() */
-    uint8_t original[4096];
-    bool here[4096]; /* a breakpoint of ours stands at this offset */
-    struct kvm_page *next;
-};
-
 struct kvm_machine {
     struct engine_config config;
     struct vm *vm;
     int fd, vm_fd;
     size_t run_size;
     unsigned features; /* enum kvm_feature */
+    uint8_t trap_byte; /* what breakpoints are in memory; 0: nothing, their pages are barred */
     bool amd;
     struct kvm_vcpu vcpu[VM_CPUS_MAX];
     struct ringside *server; /* NULL: none */
@@ -122,15 +122,14 @@ struct kvm_machine {
     pthread_mutex_t server_lock;
     uint64_t to_wake; /* vCPUs, and the tool's thread, once server_lock is free */
     bool news;
-    struct kvm_page *pages[KVM_PAGE_BUCKETS]; /* under server_lock */
-    size_t page_count;
-    unsigned removed; /* software breakpoints, counted */
+    struct kvm_pages pages; /* under server_lock */
+    unsigned removed;       /* software breakpoints, counted */
     struct kvm_watch {
         bool used;
         enum ringside_watch_kind kind;
         uint64_t address, length;
     } watch[KVM_HW_SLOTS];
-    unsigned watches_changed; /* counts changes of watch[] and of whether there are pages */
+    unsigned watches_changed; /* counts changes of watch[] and of whether there are trap bytes */
 
     unsigned accessor;     /* whose local APIC the debugger sees */
     uint8_t ioapic_select; /* the debugger's, not the guest's */
@@ -185,25 +184,19 @@ int kvm_queue_exception(struct kvm_vcpu *vcpu, uint8_t vector, uint64_t dr6); /*
 int kvm_fpu_read(struct kvm_vcpu *vcpu, struct ringside_fpu *out);
 int kvm_fpu_write(struct kvm_vcpu *vcpu, const struct ringside_fpu *in);
 
-/* breakpoint.c: INT3 in memory, and memory as if it were not there; server_lock held */
+/* breakpoint.c: trap bytes in memory, and memory as if they were not there; server_lock held */
 int kvm_breakpoint_insert(struct kvm_machine *machine, uint64_t gpa);
 int kvm_breakpoint_remove(struct kvm_machine *machine, uint64_t gpa);
 bool kvm_breakpoint_at(const struct kvm_machine *machine, uint64_t gpa);
 void kvm_breakpoint_lift(struct kvm_machine *machine, uint64_t gpa, bool up);
-void kvm_breakpoints_hide(const struct kvm_machine *machine, uint64_t gpa, uint8_t *bytes,
-                          size_t n); /* in what was read */
-/* RAM is written, breakpoints stay. */
-void kvm_breakpoints_write(struct kvm_machine *machine, uint64_t gpa, const uint8_t *bytes,
-                           size_t n);
-/* NULL: no breakpoint in it. */
-uint8_t *kvm_clean_page(struct kvm_machine *machine, uint64_t gpa);
-void kvm_breakpoints_free(struct kvm_machine *machine);
 
 /* memory.c: callbacks of the target; ctx is the machine */
 int kvm_memory_read(void *ctx, uint64_t gpa, void *buffer, size_t n);
 int kvm_memory_write(void *ctx, uint64_t gpa, const void *buffer, size_t n);
 bool kvm_memory_is(void *ctx, uint64_t gpa);
 uint8_t *kvm_memory_page(void *ctx, uint64_t gpa, bool *writable);
+/* Of KVM_EXIT_MMIO: does what a page kept it from doing.  False: it is a device's. */
+bool kvm_protected_access(struct kvm_vcpu *vcpu);
 
 /* irqchip.c: the interrupt controllers' pages, likewise */
 bool kvm_irqchip_at(uint64_t gpa, size_t n);
@@ -217,6 +210,12 @@ int kvm_watch_remove(void *ctx, enum ringside_watch_kind kind, uint64_t linear, 
 /* target.c */
 extern const struct ringside_target kvm_target;
 extern const struct ringside_port kvm_port;
+
+/* lift.c: what keeps a vCPU from executing an instruction, out of its way for a step */
+/* The kernel could not execute what is at RIP.  False: nothing of ours is the cause. */
+bool kvm_lift_declined(struct kvm_vcpu *vcpu);
+int kvm_lift(struct kvm_vcpu *vcpu); /* before the step; an enum ringside_error */
+void kvm_unlift(struct kvm_vcpu *vcpu);
 
 /* guest_debug.c; false: the linear address is not mapped */
 bool kvm_place_of(const struct kvm_vcpu *vcpu, uint64_t linear, uint64_t *gpa);

@@ -27,18 +27,12 @@ static bool all_ram(struct kvm_machine *machine, uint64_t gpa, size_t n)
 int kvm_memory_read(void *ctx, uint64_t gpa, void *buffer, size_t n)
 {
     struct kvm_machine *machine = ctx;
-    uint8_t *to = buffer;
 
     if (kvm_irqchip_at(gpa, n))
         return kvm_irqchip_read(machine, gpa, buffer, n);
     if (!all_ram(machine, gpa, n))
         return RINGSIDE_EFAULT;
-    for (size_t done = 0, length = 0; done < n; done += length) {
-        const uint8_t *from = first_piece(machine, gpa + done, n - done, &length);
-        memcpy(to + done, from, length);
-    }
-    if (machine->page_count)
-        kvm_breakpoints_hide(machine, gpa, to, n);
+    kvm_ram_read(machine, gpa, buffer, n);
     return RINGSIDE_OK;
 }
 
@@ -50,8 +44,26 @@ int kvm_memory_write(void *ctx, uint64_t gpa, const void *buffer, size_t n)
         return kvm_irqchip_write(machine, gpa, buffer, n);
     if (!all_ram(machine, gpa, n))
         return RINGSIDE_EFAULT;
-    kvm_breakpoints_write(machine, gpa, buffer, n);
+    kvm_ram_write(machine, gpa, buffer, n);
     return RINGSIDE_OK;
+}
+
+/* The kernel's emulator, for which what it cannot access is a device's. */
+bool kvm_protected_access(struct kvm_vcpu *vcpu)
+{
+    struct kvm_machine *machine = vcpu->machine;
+    struct kvm_run *run = vcpu->run;
+    uint64_t gpa = run->mmio.phys_addr;
+
+    if (!vm_ram(machine->vm, gpa, run->mmio.len))
+        return false;
+    pthread_mutex_lock(&machine->server_lock);
+    if (run->mmio.is_write)
+        kvm_ram_write(machine, gpa, run->mmio.data, run->mmio.len);
+    else
+        kvm_ram_read(machine, gpa, run->mmio.data, run->mmio.len);
+    pthread_mutex_unlock(&machine->server_lock);
+    return true;
 }
 
 bool kvm_memory_is(void *ctx, uint64_t gpa)
@@ -62,8 +74,8 @@ bool kvm_memory_is(void *ctx, uint64_t gpa)
 uint8_t *kvm_memory_page(void *ctx, uint64_t gpa, bool *writable)
 {
     struct kvm_machine *machine = ctx;
-    uint8_t *clean = kvm_clean_page(machine, gpa);
+    struct kvm_page *page = kvm_page_at(machine, gpa);
 
-    *writable = !clean;
-    return clean ? clean : vm_ram(machine->vm, gpa, PAGE);
+    *writable = !page;
+    return page ? page->clean : vm_ram(machine->vm, gpa, PAGE);
 }

@@ -66,35 +66,10 @@ static unsigned probe(void *ctx, unsigned vcpu)
     return machine->features & KVM_CAN_SINGLESTEP ? RINGSIDE_STEP_TRAP_FLAG : 0;
 }
 
-/*
- * A breakpoint of ours on the first instruction is out of memory meanwhile, or out of this vCPU's
- * debug registers: not every KVM that steps heeds RFLAGS.RF.
- */
-static int pass_breakpoint(struct kvm_vcpu *vcpu)
-{
-    struct kvm_machine *machine = vcpu->machine;
-    struct ringside_regs regs;
-    uint64_t gpa;
-    int error = kvm_regs_read(vcpu, &regs);
-
-    if (error)
-        return error;
-    bool long_code = regs.efer & X86_EFER_LMA && regs.seg[RINGSIDE_CS].access & X86_SEG_L;
-    uint64_t linear = long_code ? regs.rip : (uint32_t)(regs.seg[RINGSIDE_CS].base + regs.rip);
-    if (machine->page_count && kvm_place_of(vcpu, linear, &gpa) &&
-        kvm_breakpoint_at(machine, gpa)) {
-        kvm_breakpoint_lift(machine, gpa, true);
-        vcpu->lifted = gpa;
-    }
-    vcpu->passing = true;
-    vcpu->passed = linear;
-    return RINGSIDE_OK;
-}
-
 static int arm(void *ctx, unsigned index, unsigned way, bool hold_interrupts)
 {
     struct kvm_vcpu *vcpu = vcpu_of(ctx, index);
-    int error = pass_breakpoint(vcpu);
+    int error = kvm_lift(vcpu);
 
     if (error)
         return error;
@@ -108,11 +83,8 @@ static void disarm(void *ctx, unsigned index)
     struct kvm_vcpu *vcpu = vcpu_of(ctx, index);
 
     vcpu->way = 0;
-    vcpu->passing = false;
     kvm_end_single_step(vcpu);
-    if (vcpu->lifted != KVM_NOWHERE)
-        kvm_breakpoint_lift(vcpu->machine, vcpu->lifted, false);
-    vcpu->lifted = KVM_NOWHERE;
+    kvm_unlift(vcpu);
 }
 
 /* --- Software breakpoints --------------------------------------------------------------------- */
@@ -120,12 +92,13 @@ static void disarm(void *ctx, unsigned index)
 static int insert_breakpoint(void *ctx, uint64_t gpa)
 {
     struct kvm_machine *machine = ctx;
-    bool first = !machine->page_count;
+    unsigned barrier = machine->trap_byte ? KVM_CAN_BAR_WRITES : KVM_CAN_BAR_CODE;
+    unsigned before = machine->pages.trap_pages;
 
-    if (!(machine->features & KVM_CAN_INT3))
+    if (!(machine->features & barrier))
         return RINGSIDE_ENOTSUP;
     int error = kvm_breakpoint_insert(machine, gpa);
-    if (!error && first)
+    if (machine->pages.trap_pages > 0 && before == 0)
         kvm_debug_changed(machine);
     return error;
 }
@@ -133,9 +106,10 @@ static int insert_breakpoint(void *ctx, uint64_t gpa)
 static int remove_breakpoint(void *ctx, uint64_t gpa)
 {
     struct kvm_machine *machine = ctx;
+    unsigned before = machine->pages.trap_pages;
     int error = kvm_breakpoint_remove(machine, gpa);
 
-    if (!error && !machine->page_count)
+    if (machine->pages.trap_pages == 0 && before > 0)
         kvm_debug_changed(machine);
     return error;
 }

@@ -38,6 +38,7 @@ static const uint8_t with_cmpxchg16b[] = {0x31,      0xc0, 0x31, 0xd2,  0x31, 0x
 
 struct guest {
     int kvm, vm, cpu;
+    int error; /* of KVM_RUN: an errno value */
     uint8_t *memory;
     struct kvm_run *run;
     size_t run_size;
@@ -127,14 +128,14 @@ static bool wrote_port(const struct guest *guest)
 {
     const struct kvm_run *run = guest->run;
 
-    return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_OUT &&
-           run->io.port == PORT && *((const uint8_t *)run + run->io.data_offset) == VALUE &&
-           guest->memory[DATA] == VALUE;
+    return !guest->error && run->exit_reason == KVM_EXIT_IO &&
+           run->io.direction == KVM_EXIT_IO_OUT && run->io.port == PORT &&
+           *((const uint8_t *)run + run->io.data_offset) == VALUE && guest->memory[DATA] == VALUE;
 }
 
 static bool stopped_at(const struct guest *guest, unsigned exception, uint64_t rip)
 {
-    return guest->run->exit_reason == KVM_EXIT_DEBUG &&
+    return !guest->error && guest->run->exit_reason == KVM_EXIT_DEBUG &&
            guest->run->debug.arch.exception == exception && rip_is(guest, rip);
 }
 
@@ -156,6 +157,38 @@ static bool met_code(const struct guest *guest)
 static bool met_data(const struct guest *guest)
 {
     return stopped_at(guest, X86_EXC_DB, CODE + AFTER_STORE) && guest->memory[DATA] == VALUE;
+}
+
+/* What protects pages is to work for code and for data, and against the guest alone. */
+static bool still_writable(const struct guest *guest, unsigned place, uint8_t byte)
+{
+    int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+    off_t at = (off_t)(uintptr_t)(guest->memory + place);
+    uint8_t back = 0;
+    bool works = pwrite(fd, &byte, 1, at) == 1 && pread(fd, &back, 1, at) == 1 && back == byte;
+
+    close(fd);
+    return works;
+}
+
+static bool could_not_write(const struct guest *guest)
+{
+    const struct kvm_run *run = guest->run;
+    bool faults = guest->error == EFAULT && rip_is(guest, CODE + AFTER_MOV);
+    bool exits = !guest->error && run->exit_reason == KVM_EXIT_MMIO && run->mmio.is_write &&
+                 run->mmio.phys_addr == DATA && run->mmio.data[0] == VALUE;
+
+    return (faults || exits) && guest->memory[DATA] == 0 && still_writable(guest, DATA, VALUE);
+}
+
+static bool could_not_fetch(const struct guest *guest)
+{
+    const struct kvm_run *run = guest->run;
+    bool exits = !guest->error && run->exit_reason == KVM_EXIT_INTERNAL_ERROR &&
+                 run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION;
+
+    return (guest->error == EFAULT || exits) && rip_is(guest, CODE) &&
+           still_writable(guest, CODE, VALUE);
 }
 
 /* DR7: register 0 globally enabled, for the execution of code or for writes of one byte. */
@@ -192,8 +225,18 @@ static const struct trial {
      {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP,
       .arch.debugreg = {[0] = DATA, [7] = DR7_WRITE}},
      met_data},
+    {KVM_CAN_BAR_WRITES, plain, sizeof plain, {0}, could_not_write},
+    {KVM_CAN_BAR_CODE, plain, sizeof plain, {0}, could_not_fetch},
 };
 enum { TRIALS = sizeof trials / sizeof trials[0] };
+
+/* Protects what the trial of this feature is about. */
+static bool bar(const struct guest *guest, unsigned feature)
+{
+    if (feature == KVM_CAN_BAR_WRITES)
+        return !mprotect(guest->memory + DATA, SIZE - DATA, PROT_READ);
+    return feature != KVM_CAN_BAR_CODE || !mprotect(guest->memory + CODE, DATA - CODE, PROT_NONE);
+}
 
 /* How many entries it takes: with a model of a processor a step may stall, see KVM_STEPS_STALL.
  * 0: it fails. */
@@ -204,10 +247,13 @@ static unsigned passes(int kvm, const struct trial *trial)
     unsigned entries = 0;
 
     if (make(&guest, kvm, trial->code, trial->size) &&
-        (!trial->debug.control || !ioctl(guest.cpu, KVM_SET_GUEST_DEBUG, &trial->debug)))
-        do
-            passed = !ioctl(guest.cpu, KVM_RUN, 0) && trial->passed(&guest);
-        while (!passed && stopped_at(&guest, X86_EXC_DB, CODE) && entries++ < KVM_STALLS_MAX);
+        (!trial->debug.control || !ioctl(guest.cpu, KVM_SET_GUEST_DEBUG, &trial->debug)) &&
+        bar(&guest, trial->feature)) {
+        do {
+            guest.error = ioctl(guest.cpu, KVM_RUN, 0) ? errno : 0;
+            passed = trial->passed(&guest);
+        } while (!passed && stopped_at(&guest, X86_EXC_DB, CODE) && entries++ < KVM_STALLS_MAX);
+    }
     unmake(&guest);
     return passed ? entries + 1 : 0;
 }

@@ -13,7 +13,7 @@ int kvm_vcpu_make(struct kvm_machine *machine, unsigned index)
 {
     struct kvm_vcpu *vcpu = &machine->vcpu[index];
 
-    vcpu->lifted = KVM_NOWHERE;
+    vcpu->lifted = vcpu->declined = KVM_NOWHERE;
     vcpu->fd = ioctl(machine->vm_fd, KVM_CREATE_VCPU, index);
     if (vcpu->fd < 0)
         return -errno;
@@ -103,21 +103,52 @@ static void debug_exit(struct kvm_vcpu *vcpu)
         tell(vcpu, &exit);
 }
 
+/* An instruction that needs a protected page, or one that this kernel never executes. */
+static void decline(struct kvm_vcpu *vcpu, int error)
+{
+    const struct kvm_pages *pages = &vcpu->machine->pages;
+
+    /* The debugger may have left meanwhile: then the pages are open, or will be. */
+    if (__atomic_load_n(&pages->idle, __ATOMIC_SEQ_CST) ||
+        vcpu->pages != __atomic_load_n(&pages->changes, __ATOMIC_SEQ_CST))
+        return;
+    if (is_debugged(vcpu) && kvm_lift_declined(vcpu))
+        tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_DECLINED});
+    else
+        fail(vcpu, error);
+}
+
+static void internal_error(struct kvm_vcpu *vcpu)
+{
+    if (vcpu->run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
+        decline(vcpu, 0);
+    else
+        fail(vcpu, 0);
+}
+
+static void no_exit(struct kvm_vcpu *vcpu, int error)
+{
+    if (error == EINTR || error == EAGAIN)
+        tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_OTHER});
+    else if (error == EFAULT)
+        decline(vcpu, error);
+    else
+        fail(vcpu, error);
+}
+
 static void enter_guest(struct kvm_vcpu *vcpu)
 {
     kvm_state_forget(vcpu);
     vcpu->removed = __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE);
     __atomic_store_n(&vcpu->entries, vcpu->entries + 1, __ATOMIC_RELAXED);
+    vcpu->pages = __atomic_load_n(&vcpu->machine->pages.changes, __ATOMIC_SEQ_CST);
     __atomic_store_n(&vcpu->inside, true, __ATOMIC_SEQ_CST);
     int result = ioctl(vcpu->fd, KVM_RUN, 0);
     __atomic_store_n(&vcpu->inside, false, __ATOMIC_SEQ_CST);
 
     vcpu->unfinished = false;
     if (result < 0) {
-        if (errno == EINTR || errno == EAGAIN)
-            tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_OTHER});
-        else
-            fail(vcpu, errno);
+        no_exit(vcpu, errno);
         return;
     }
     switch (vcpu->run->exit_reason) {
@@ -131,6 +162,7 @@ static void enter_guest(struct kvm_vcpu *vcpu)
         break;
     case KVM_EXIT_DEBUG: debug_exit(vcpu); break;
     case KVM_EXIT_SHUTDOWN: shut_down(vcpu); break;
+    case KVM_EXIT_INTERNAL_ERROR: internal_error(vcpu); break;
     case KVM_EXIT_INTR:
     case KVM_EXIT_IRQ_WINDOW_OPEN: break;
     default: fail(vcpu, 0); break;
@@ -155,6 +187,15 @@ static bool has_ended(const struct kvm_machine *machine)
     return __atomic_load_n(&machine->ended, __ATOMIC_ACQUIRE);
 }
 
+static void sweep(struct kvm_machine *machine)
+{
+    if (!__atomic_load_n(&machine->pages.idle, __ATOMIC_SEQ_CST))
+        return;
+    pthread_mutex_lock(&machine->server_lock);
+    kvm_pages_sweep(machine);
+    pthread_mutex_unlock(&machine->server_lock);
+}
+
 static bool may_enter(struct kvm_vcpu *vcpu)
 {
     const struct kvm_machine *machine = vcpu->machine;
@@ -173,6 +214,7 @@ static bool may_enter(struct kvm_vcpu *vcpu)
         shut_down(vcpu);
         return false;
     }
+    sweep(vcpu->machine);
     if (kvm_debug_apply(vcpu))
         return true;
     fail(vcpu, errno);

@@ -1,0 +1,110 @@
+/* What keeps a vCPU from executing one instruction, out of its way while hardware steps it. */
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "engine/kvm/kvm.h"
+#include "x86/regs.h"
+
+/*
+ * The server sees to it that the other vCPUs are parked meanwhile, as for any breakpoint that a
+ * step goes off from: there, and where the kernel has declined.
+ */
+enum { INSN_MAX = 15 };
+
+static uint64_t linear_rip(const struct ringside_regs *regs)
+{
+    bool long_code = regs->efer & X86_EFER_LMA && regs->seg[RINGSIDE_CS].access & X86_SEG_L;
+
+    return long_code ? regs->rip : (uint32_t)(regs->seg[RINGSIDE_CS].base + regs->rip);
+}
+
+static bool is_barred(const struct kvm_vcpu *vcpu, uint64_t linear, uint64_t *page_gpa)
+{
+    const struct kvm_page *page = NULL;
+
+    if (kvm_place_of(vcpu, linear, page_gpa))
+        page = kvm_page_at(vcpu->machine, *page_gpa);
+    *page_gpa &= ~(uint64_t)(KVM_PAGE_SIZE - 1);
+    return page && page->protection == KVM_NO_ACCESS;
+}
+
+/* Is the code at linear kept from the guest?  Notes its pages. */
+static bool is_code_barred(const struct kvm_vcpu *vcpu, uint64_t linear)
+{
+    uint64_t *pages = vcpu->machine->pages.lifted;
+    bool first = is_barred(vcpu, linear, &pages[0]);
+
+    return is_barred(vcpu, linear + INSN_MAX - 1, &pages[1]) || first;
+}
+
+/*
+ * The code is tried first, as a page or two are quickly done.  With that out of the way, or where
+ * it never was in it, it is an access: of some page, nobody says which.
+ */
+bool kvm_lift_declined(struct kvm_vcpu *vcpu)
+{
+    struct kvm_machine *machine = vcpu->machine;
+    struct ringside_regs regs;
+
+    pthread_mutex_lock(&machine->server_lock);
+    enum kvm_lift had = machine->pages.lift;
+    bool known = had != KVM_LIFT_ALL && !kvm_regs_read(vcpu, &regs);
+    if (known) {
+        vcpu->declined = linear_rip(&regs);
+        vcpu->needs = had == KVM_LIFT_NOTHING && is_code_barred(vcpu, vcpu->declined)
+                          ? KVM_LIFT_CODE
+                          : KVM_LIFT_ALL;
+    }
+    pthread_mutex_unlock(&machine->server_lock);
+    return known;
+}
+
+static void lift(struct kvm_vcpu *vcpu, enum kvm_lift what)
+{
+    vcpu->lifts = true;
+    kvm_pages_lift(vcpu->machine, what);
+}
+
+static void lift_breakpoint(struct kvm_vcpu *vcpu, uint64_t linear)
+{
+    struct kvm_machine *machine = vcpu->machine;
+    uint64_t gpa;
+
+    if (!kvm_place_of(vcpu, linear, &gpa) || !kvm_breakpoint_at(machine, gpa))
+        return;
+    kvm_breakpoint_lift(machine, gpa, true);
+    vcpu->lifted = gpa;
+    if (vcpu->declined != linear && is_code_barred(vcpu, linear))
+        lift(vcpu, KVM_LIFT_CODE);
+}
+
+int kvm_lift(struct kvm_vcpu *vcpu)
+{
+    struct ringside_regs regs;
+    int error = kvm_regs_read(vcpu, &regs);
+
+    if (error)
+        return error;
+    uint64_t linear = linear_rip(&regs);
+    if (vcpu->declined == linear) {
+        if (vcpu->needs == KVM_LIFT_CODE)
+            is_code_barred(vcpu, linear);
+        lift(vcpu, vcpu->needs);
+    }
+    lift_breakpoint(vcpu, linear);
+    vcpu->passing = true;
+    vcpu->passed = linear;
+    return RINGSIDE_OK;
+}
+
+void kvm_unlift(struct kvm_vcpu *vcpu)
+{
+    struct kvm_machine *machine = vcpu->machine;
+
+    if (vcpu->lifted != KVM_NOWHERE)
+        kvm_breakpoint_lift(machine, vcpu->lifted, false);
+    vcpu->lifted = KVM_NOWHERE;
+    vcpu->passing = false;
+    if (!vcpu->lifts)
+        return;
+    kvm_pages_lift(machine, KVM_LIFT_NOTHING);
+    vcpu->lifts = false;
+}
