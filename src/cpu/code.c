@@ -53,7 +53,8 @@ struct cpu_code *cpu_code_init(void *memory, size_t size)
     code->buckets = (struct cpu_block **)(code->pages + pages);
     code->bucket_mask = buckets - 1;
     code->arena = (uint8_t *)(code->buckets + buckets);
-    code->arena_end = (uint8_t *)memory + size;
+    /* Blocks begin at multiples of 64: what lies behind the last one is room for none. */
+    code->arena_end = (uint8_t *)(((uintptr_t)memory + size) & ~(uintptr_t)63);
     cpu_code_drop_all(code);
     return code;
 }

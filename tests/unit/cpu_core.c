@@ -65,6 +65,31 @@ static void writes_by_another_cpu_count(void **state)
     free(other);
 }
 
+/* --- The cache's memory ----------------------------------------------------------------------- */
+
+static void the_cache_stays_in_its_memory(void **state)
+{
+    enum { LEAST = 32 * 1024, MOST = LEAST + 2048, CANARY = 4096, NOPS = 2000 };
+    uint8_t *memory = malloc(MOST + CANARY), canary[CANARY];
+    const struct cpu_model model = m->cpu.model;
+    const struct cpu_bus *bus = m->cpu.bus;
+    struct ringside_regs regs;
+
+    (void)state;
+    memset(canary, 0xa5, sizeof canary);
+    memset(m->ram + CODE_AT, 0x90, NOPS);
+    cpu_get_regs(&m->cpu, &regs);
+    regs.rip = CODE_AT;
+    for (size_t size = LEAST; size < MOST; size += 8) {
+        memcpy(memory + size, canary, sizeof canary);
+        cpu_init(&m->cpu, &model, bus, m, cpu_code_init(memory, size));
+        cpu_set_regs(&m->cpu, &regs);
+        RUN(NOPS);
+        assert_memory_equal(memory + size, canary, sizeof canary);
+    }
+    free(memory);
+}
+
 /* --- Instructions on two pages --------------------------------------------------------------- */
 
 static const uint8_t mov_imm[] = {0xb8, 0x11, 0x22, 0x33, 0x44, 0xeb, 0xf9}; /* mov; jmp back */
@@ -355,6 +380,7 @@ int main(void)
         TEST(code_may_change_each_time_round),
         TEST(writes_through_another_mapping_count),
         TEST(writes_by_another_cpu_count),
+        TEST(the_cache_stays_in_its_memory),
         TEST(an_instruction_may_cross_pages),
         TEST(the_second_page_may_be_mapped_elsewhere),
         TEST(a_fetch_fault_names_the_second_page),
