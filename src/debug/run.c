@@ -4,8 +4,6 @@
 
 /* The life of the fields used here is told above struct debug_vcpu. */
 
-enum { PAGE = 4096 };
-
 static bool is_threaded(const struct debug *debug)
 {
     return debug->port && debug->port->wait;
@@ -274,7 +272,7 @@ static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_
 }
 
 /* Is it that a breakpoint of ours cannot be executed?  Else the server executes what is there and,
- * as the engine is likely to decline what is beside it, what follows on its page. */
+ * as the engine is likely to decline more of what follows, that too. */
 static void declined(struct debug *debug, unsigned vcpu)
 {
     struct debug_vcpu *v = &debug->vcpus[vcpu];
@@ -369,8 +367,7 @@ static enum step_outcome begin_step(struct debug *debug, unsigned vcpu, struct r
             request.end = v->end;
         }
     } else if (v->declined && !debug_trace_steps(debug, vcpu)) {
-        request.begin = debug_regs(debug, vcpu)->rip & ~(uint64_t)(PAGE - 1);
-        request.end = request.begin + PAGE;
+        request.end = UINT64_MAX;
     }
     debug->step.code_watches = debug->code_watches || debug->pending;
     return step_begin(&debug->step, &v->step, vcpu, &request, exit);

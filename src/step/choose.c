@@ -19,6 +19,9 @@ enum { WAYS = sizeof ways / sizeof ways[0] };
 
 /* Instructions of a range that are emulated before the engine is asked for news again. */
 enum { RANGE_BUDGET = 20000 };
+/* What takes the emulator about as long as an engine takes to go in, decline, and come out: whether
+ * the guest would be better off inside or not, it pays for it no more than twice. */
+enum { DECLINED_BUDGET = 5000 };
 
 size_t step_size(void)
 {
@@ -127,6 +130,13 @@ static bool deliver_interrupt(struct step *step, unsigned vcpu, const struct rin
     return true;
 }
 
+static unsigned budget_of(const struct step_request *request)
+{
+    if (request->begin >= request->end)
+        return 1;
+    return request->declined ? DECLINED_BUDGET : RANGE_BUDGET;
+}
+
 enum step_outcome step_begin(struct step *step, struct step_state *state, unsigned vcpu,
                              const struct step_request *request, struct ringside_exit *exit)
 {
@@ -147,8 +157,7 @@ enum step_outcome step_begin(struct step *step, struct step_state *state, unsign
     emulated.no_locks = method && !request->alone;
     if (regs.activity == RINGSIDE_RUNNING &&
         (request->declined || step_chosen(step) == RINGSIDE_STEP_EMULATE) &&
-        step_emulate(step, vcpu, &emulated, request->begin < request->end ? RANGE_BUDGET : 1,
-                     &outcome, exit))
+        step_emulate(step, vcpu, &emulated, budget_of(request), &outcome, exit))
         return outcome;
     if (!method)
         return STEP_FAILED;
