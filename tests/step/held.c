@@ -19,8 +19,8 @@ static uint64_t handler(struct machine *m, const struct ringside_regs *regs)
 
     if (regs->idtr.limit != IDT_LIMIT)
         return 0;
-    vm_read(soft_vm(m->soft), regs->idtr.base + IPI * GATE, &low, 2);
-    vm_read(soft_vm(m->soft), regs->idtr.base + IPI * GATE + 6, &middle, 2);
+    vm_read(soft_vm(m->engine), regs->idtr.base + IPI * GATE, &low, 2);
+    vm_read(soft_vm(m->engine), regs->idtr.base + IPI * GATE + 6, &middle, 2);
     return (uint64_t)middle << 16 | low;
 }
 

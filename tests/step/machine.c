@@ -1,12 +1,14 @@
-/* The machine of the stepping tests: the soft engine and the debug server in one process. */
+/* The machine of the stepping tests: an engine and the debug server in one process. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "machine.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { RAM = 64 << 20, HASHED = 15 << 20, EXIT_PORT = 0xf4, ENOUGH = 50 * 1000 * 1000 };
+enum { PATIENCE_MS = 20000 }; /* for an engine with threads */
 
 static void serial_out(void *ctx, uint8_t byte)
 {
@@ -14,6 +16,12 @@ static void serial_out(void *ctx, uint8_t byte)
 
     if (m->console_length < CONSOLE_MAX)
         m->console[m->console_length++] = (char)byte;
+}
+
+static size_t serial_takes(void *ctx)
+{
+    (void)ctx;
+    return SIZE_MAX;
 }
 
 static void ended(void *ctx, int what, int status)
@@ -25,15 +33,22 @@ static void ended(void *ctx, int what, int status)
     m->status = status;
 }
 
-static bool serve(struct machine *m, const struct machine_config *config)
+static void declined(void *ctx, const char *text)
+{
+    (void)ctx;
+    printf("declined: %s\n", text);
+}
+
+static bool serve(struct machine *m)
 {
     const struct ringside_config server = {
-        .target = soft_target(),
-        .ctx = m->soft,
+        .target = m->ops->target,
+        .port = m->ops->port,
+        .ctx = m->engine,
         .hold_at_start = true,
         .stop_on_attach = true,
         .resume_on_detach = true,
-        .amd = config->vendor == SOFT_AMD,
+        .amd = m->ops->is_amd(m->engine),
     };
 
     m->server_memory = aligned_alloc(16, (ringside_size(1) + 15) & ~(size_t)15);
@@ -42,19 +57,22 @@ static bool serve(struct machine *m, const struct machine_config *config)
     m->server = ringside_init(m->server_memory, &server);
     if (!m->server)
         return false;
-    soft_set_server(m->soft, m->server);
-    return ringside_connect(m->server) == RINGSIDE_OK && machine_ask(m, "QStartNoAckMode");
+    m->ops->set_server(m->engine, m->server);
+    return ringside_connect(m->server) == RINGSIDE_OK && machine_ask(m, "QStartNoAckMode") &&
+           machine_ask(m, "?");
 }
 
 bool machine_start(struct machine *m, const struct machine_config *config)
 {
-    const struct soft_config soft = {
+    const struct engine_config engine = {
         .vm = {RAM, 1, EXIT_PORT},
         .vendor = config->vendor,
         .no_shadow_step = config->no_shadow_step,
         .ctx = m,
         .serial_out = serial_out,
+        .serial_takes = serial_takes,
         .ended = ended,
+        .declined = declined,
     };
     const struct boot_config boot = {
         .kernel = config->kernel, .kernel_size = config->kernel_size, .cmdline = ""};
@@ -63,27 +81,28 @@ bool machine_start(struct machine *m, const struct machine_config *config)
     int error;
 
     memset(m, 0, sizeof *m);
-    m->soft = soft_new(&soft, &error);
-    if (!m->soft || boot_load(soft_vm(m->soft), &boot, &entry, &why))
+    m->ops = config->ops ? config->ops : &soft_engine;
+    m->engine = m->ops->create(&engine, &error);
+    if (!m->engine || boot_load(m->ops->vm(m->engine), &boot, &entry, &why))
         return false;
-    soft_set_entry(m->soft, &entry);
-    return !config->served || serve(m, config);
+    m->ops->set_entry(m->engine, &entry);
+    return !config->served || serve(m);
 }
 
 void machine_end(struct machine *m)
 {
     if (m->server)
         ringside_disconnect(m->server);
-    soft_free(m->soft);
+    m->ops->destroy(m->engine);
     free(m->server_memory);
 }
 
 bool machine_slice(struct machine *m)
 {
-    uint64_t idle, before = soft_instructions(m->soft);
+    uint64_t idle, before = soft_instructions(m->engine);
 
-    while (!m->ended && soft_instructions(m->soft) == before)
-        if (soft_run(m->soft, 1, true, &idle) == SOFT_IDLE)
+    while (!m->ended && soft_instructions(m->engine) == before)
+        if (soft_run(m->engine, 1, true, &idle) == SOFT_IDLE)
             return false;
     return !m->ended;
 }
@@ -92,7 +111,7 @@ bool machine_run(struct machine *m)
 {
     uint64_t idle;
 
-    return soft_run(m->soft, ENOUGH, true, &idle) == SOFT_ENDED;
+    return soft_run(m->engine, ENOUGH, true, &idle) == SOFT_ENDED;
 }
 
 /* --- The debugger's side --------------------------------------------------------------------- */
@@ -118,29 +137,51 @@ static bool take_reply(struct machine *m)
     return true;
 }
 
+/* Likewise, past what the server says to its console: that is kept beside. */
+static bool take_answer(struct machine *m)
+{
+    while (take_reply(m)) {
+        if (m->reply[0] != 'O' || m->reply[1] == 'K')
+            return true;
+        memcpy(m->said, m->reply + 1, sizeof m->said - 1);
+    }
+    return false;
+}
+
+/*
+ * Sends n bytes, which may have to wait for a stop, and awaits the reply; false: none will come, or
+ * the guest has ended.  That may come with a reply, so the engine is asked once more.
+ */
+static bool exchange(struct machine *m, const char *bytes, size_t n)
+{
+    struct pollfd news = {.fd = m->ops->event_fd(m->engine), .events = POLLIN};
+    uint64_t idle;
+
+    for (;;) {
+        size_t taken = ringside_input(m->server, bytes, n);
+        bytes += taken, n -= taken;
+        enum engine_state state = m->ops->run(m->engine, ENOUGH, true, &idle);
+        if (take_answer(m)) {
+            m->ops->run(m->engine, ENOUGH, true, &idle);
+            return !m->ended;
+        }
+        if (state == ENGINE_ENDED ||
+            (state == ENGINE_IDLE && (news.fd < 0 || poll(&news, 1, PATIENCE_MS) <= 0)))
+            return false;
+    }
+}
+
 bool machine_ask(struct machine *m, const char *packet)
 {
     char framed[128];
     uint8_t sum = 0;
-    uint64_t idle;
     size_t n;
 
     for (const char *c = packet; *c; c++)
         sum += (uint8_t)*c;
     n = (size_t)snprintf(framed, sizeof framed, "$%s#%02x", packet, sum);
-    ringside_input(m->server, framed, n);
     m->said[0] = '\0';
-    for (;;) {
-        if (take_reply(m)) {
-            if (m->reply[0] != 'O' || m->reply[1] == 'K')
-                return true;
-            memcpy(m->said, m->reply + 1, sizeof m->said - 1);
-            continue;
-        }
-        enum soft_state state = soft_run(m->soft, ENOUGH, true, &idle);
-        if (state == SOFT_ENDED || state == SOFT_IDLE)
-            return false;
-    }
+    return exchange(m, framed, n);
 }
 
 bool machine_monitor(struct machine *m, const char *command)
@@ -172,7 +213,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t n)
 
 void machine_regs(struct machine *m, struct ringside_regs *out)
 {
-    soft_target()->read_regs(m->soft, 0, out);
+    m->ops->target->read_regs(m->engine, 0, out);
 }
 
 /* Every member of struct ringside_regs, without the padding between them. */
@@ -281,9 +322,9 @@ uint64_t machine_hash(struct machine *m)
     struct ringside_fpu fpu;
     uint64_t hash = mix(1, m->console, m->console_length);
 
-    soft_target()->fpu->read(m->soft, 0, &fpu);
+    m->ops->target->fpu->read(m->engine, 0, &fpu);
     machine_regs(m, &regs);
     hash = mix(hash ^ machine_regs_hash(&regs), fpu.vector, sizeof fpu.vector);
-    hash = mix(hash, vm_ram(soft_vm(m->soft), 0, 0xa0000), 0xa0000);
-    return mix(hash, vm_ram(soft_vm(m->soft), 0x100000, HASHED), HASHED);
+    hash = mix(hash, vm_ram(m->ops->vm(m->engine), 0, 0xa0000), 0xa0000);
+    return mix(hash, vm_ram(m->ops->vm(m->engine), 0x100000, HASHED), HASHED);
 }

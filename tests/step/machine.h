@@ -9,7 +9,8 @@
 enum { CONSOLE_MAX = 1 << 16 };
 
 struct machine {
-    struct soft *soft;
+    const struct engine_ops *ops;
+    void *engine; /* a struct soft, where ops is soft_engine */
     void *server_memory;
     struct ringside *server; /* NULL: it runs free */
     char console[CONSOLE_MAX];
@@ -21,6 +22,7 @@ struct machine {
 };
 
 struct machine_config {
+    const struct engine_ops *ops; /* NULL: soft_engine */
     enum soft_vendor vendor;
     bool no_shadow_step;
     bool served; /* by a debug server that holds the guest at its first instruction */
@@ -30,9 +32,10 @@ struct machine_config {
 
 bool machine_start(struct machine *m, const struct machine_config *config);
 void machine_end(struct machine *m);
-/* One instruction, event delivery or iteration without a server; false: the guest has ended. */
+/* The soft engine's: one instruction, event delivery or iteration without a server; false: the
+ * guest has ended. */
 bool machine_slice(struct machine *m);
-/* To the guest's end, not cut into pieces, without a server; false: it does not come to it. */
+/* Likewise: to the guest's end, not cut into pieces; false: it does not come to it. */
 bool machine_run(struct machine *m);
 /* Send a packet, let the guest run until it is answered; false: the guest has ended. */
 bool machine_ask(struct machine *m, const char *packet);
