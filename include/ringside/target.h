@@ -48,6 +48,10 @@ enum ringside_step_way {
  */
 enum { RINGSIDE_TAKEN_NMI = 256 };
 struct ringside_step_ops {
+    /* TRAP_FLAG is no more than its name: of exceptions only #DB is intercepted, HLT is not, and
+     * after a step RFLAGS.TF is clear, whatever the instruction loaded.  The server then tries each
+     * instruction on its own CPU before, and gives hardware those only that no event comes of. */
+    bool bare_trap_flag;
     unsigned (*probe)(void *ctx, unsigned vcpu);
     int (*arm)(void *ctx, unsigned vcpu, unsigned way, bool hold_interrupts);
     void (*disarm)(void *ctx, unsigned vcpu);

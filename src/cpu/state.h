@@ -101,6 +101,7 @@ struct cpu {
     bool yield;  /* return CPU_EXIT_YIELD after this instruction */
     bool shared; /* of a borrowed CPU: others run on the same memory meanwhile, so what takes a
                   * locked access is declined */
+    bool trial;  /* of a borrowed CPU: nothing of it will be kept, so more may be tried (bind.c) */
     uint32_t intercepts; /* exceptions, by vector, that the owner takes: CPU_EXIT_INTERCEPT */
 
     struct cpu_event fault; /* filled with CPU_FAULT */

@@ -4,6 +4,7 @@
 
 #include "cpu/cpu.h"
 #include "step/internal.h"
+#include "x86/regs.h"
 
 /*
  * No hardware is used, so there is nothing that could leak, on any engine.  What this CPU does not
@@ -18,6 +19,7 @@ struct step_emulator {
     const struct step *step;
     unsigned vcpu;
     bool alone;
+    bool trial;              /* what is written is dropped */
     struct ringside_fpu fpu; /* as the engine has it */
     struct cpu_watch watches[STEP_WATCHES_MAX];
     unsigned watch_count;
@@ -67,8 +69,11 @@ static uint8_t *page(void *ctx, uint64_t gpa, bool *writable)
 
     if (!direct || !direct->is_memory(step->ctx, gpa))
         return NULL;
-    if (direct->page)
-        return direct->page(step->ctx, gpa, writable);
+    if (direct->page) {
+        uint8_t *host = direct->page(step->ctx, gpa, writable);
+        *writable = *writable && !e->trial;
+        return host;
+    }
     *writable = false;
     return copy_page(e, gpa);
 }
@@ -105,6 +110,8 @@ static int write_memory(void *ctx, struct cpu *cpu, uint64_t gpa, unsigned size,
     const struct step *step = e->step;
     uint8_t *copied;
 
+    if (e->trial)
+        return is_memory(step, gpa) ? CPU_NEXT : CPU_DECLINE;
     if (!is_memory(step, gpa) || step->target->write_memory(step->ctx, gpa, &value, size))
         return CPU_DECLINE;
     copied = find_copy(e, gpa & ~(uint64_t)(PAGE - 1));
@@ -117,14 +124,15 @@ static int write_memory(void *ctx, struct cpu *cpu, uint64_t gpa, unsigned size,
 
 static int in(void *ctx, struct cpu *cpu, uint16_t port, unsigned size, uint32_t *value)
 {
-    (void)ctx, (void)cpu, (void)port, (void)size, (void)value;
-    return CPU_DECLINE;
+    (void)cpu, (void)port, (void)size;
+    *value = 0;
+    return ((const struct step_emulator *)ctx)->trial ? CPU_NEXT : CPU_DECLINE;
 }
 
 static int out(void *ctx, struct cpu *cpu, uint16_t port, unsigned size, uint32_t value)
 {
-    (void)ctx, (void)cpu, (void)port, (void)size, (void)value;
-    return CPU_DECLINE;
+    (void)cpu, (void)port, (void)size, (void)value;
+    return ((const struct step_emulator *)ctx)->trial ? CPU_NEXT : CPU_DECLINE;
 }
 
 static int read_msr(void *ctx, struct cpu *cpu, uint32_t msr, uint64_t *value)
@@ -196,6 +204,8 @@ static void take_over(struct step_emulator *e, const struct step *step, unsigned
     e->step = step;
     e->vcpu = vcpu;
     e->alone = alone;
+    e->trial = e->cpu.trial = false;
+    e->cpu.intercepts = 0;
     e->copy_count = 0;
     e->cpu.code = NULL;
     e->cpu.shared = false;
@@ -302,6 +312,35 @@ bool step_emulate(struct step *step, unsigned vcpu, const struct step_request *r
         *outcome = STEP_FAILED;
     step->caught = e->cpu.caught;
     return true;
+}
+
+static struct step_event event_of(const struct cpu_event *fault)
+{
+    return (struct step_event){
+        .kind = STEP_EXCEPTION,
+        .vector = fault->vector,
+        .has_error = fault->has_error,
+        .error = fault->error,
+        .cr2 = fault->cr2,
+        .dr6 = fault->dr6,
+    };
+}
+
+enum step_trial step_try(struct step *step, unsigned vcpu, const struct ringside_regs *regs,
+                         struct step_event *fault, uint64_t *hits)
+{
+    struct step_emulator *e = step->emulator;
+
+    take_over(e, step, vcpu, regs, false);
+    e->trial = e->cpu.trial = true;
+    e->cpu.intercepts = ~0u;
+    switch (cpu_step(&e->cpu, CPU_STEP_HOLD_INTERRUPTS | CPU_STEP_OVER_BREAK)) {
+    case CPU_EXIT_DECLINED:
+    case CPU_EXIT_BREAKPOINT:
+    case CPU_EXIT_SHUTDOWN: return STEP_TRIAL_UNKNOWN;
+    case CPU_EXIT_INTERCEPT: *fault = event_of(&e->cpu.fault); return STEP_TRIAL_FAULT;
+    default: *hits = e->cpu.r.pending_debug & X86_DR6_B; return STEP_TRIAL_COMPLETES;
+    }
 }
 
 enum step_outcome step_deliver(struct step *step, unsigned vcpu, const struct ringside_regs *regs,

@@ -60,6 +60,16 @@ struct step_event {
 enum step_outcome step_deliver(struct step *step, unsigned vcpu, const struct ringside_regs *regs,
                                const struct step_event *event);
 
+/* What comes of the instruction at regs->rip, nothing of which is kept.  Those of other engines
+ * (ports, MSRs at CPL 0, what this CPU does not know) are not always foreseen. */
+enum step_trial {
+    STEP_TRIAL_UNKNOWN,
+    STEP_TRIAL_FAULT,     /* *fault: its instruction is not executed */
+    STEP_TRIAL_COMPLETES, /* *hits: the bits of the guest's own breakpoints, in DR6's layout */
+};
+enum step_trial step_try(struct step *step, unsigned vcpu, const struct ringside_regs *regs,
+                         struct step_event *fault, uint64_t *hits);
+
 /* The instruction at regs->rip; false if it cannot be fetched or decoded. */
 bool step_peek(struct step *step, unsigned vcpu, const struct ringside_regs *regs,
                struct x86_insn *insn);

@@ -48,6 +48,8 @@ struct step_state {
     uint64_t sfmask, debugctl, dr6, r11;  /* what the guest has, while we borrow them */
     uint64_t image;                       /* linear address of the flags that PUSHF writes */
     uint8_t image_size;
+    bool tried; /* by the emulator: completes, and hits these of the guest's breakpoints */
+    uint64_t hits, pending; /* in DR6's layout; pending: what waited behind the shadow of MOV SS */
 };
 
 enum step_outcome {

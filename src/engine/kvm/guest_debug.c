@@ -123,6 +123,8 @@ static bool hardware_hit(struct kvm_vcpu *vcpu, uint64_t dr6, struct ringside_ex
         const struct kvm_watch *watch = &machine->watch[i];
         if (!(dr6 >> i & 1) || !watch->used)
             continue;
+        if (dr6 & X86_DR6_BS && watch->kind == RINGSIDE_WATCH_EXEC)
+            continue; /* of the next instruction, which has not begun */
         exit->reason = RINGSIDE_EXIT_WATCH;
         exit->watch_kind = watch->kind;
         exit->watch_address = watch->address;
@@ -180,8 +182,8 @@ bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
     if (stepping) {
         exit->reason = RINGSIDE_EXIT_DEBUG_EXCEPTION;
         exit->dr6 = conditions;
-        if (conditions & X86_DR6_BS)
-            exit->dr6 &= ~(uint64_t)X86_DR6_B; /* the bits of registers that are off mean nothing */
+        if (conditions & X86_DR6_BS && vcpu->debug & KVM_GUESTDBG_USE_HW_BP)
+            exit->dr6 &= ~(uint64_t)X86_DR6_B; /* of registers of ours */
         return true;
     }
     /* While ours are in force the guest's own registers are not: a hit was of one that is gone. */

@@ -53,11 +53,8 @@ static void kick(void *ctx, unsigned vcpu)
 
 /* --- Stepping --------------------------------------------------------------------------------- */
 
-/*
- * The kernel's single step is the trap flag, set by it as well as by the server.  Of the contract
- * for RINGSIDE_STEP_TRAP_FLAG it has no intercepts of other exceptions, INT n and HLT: what is not
- * emulated and faults runs its handler through.
- */
+/* The kernel's single step is the trap flag, set by it as well as by the server, and no more: of
+ * events only #DB is intercepted, and the guest's own flag is lost when the kernel ends it. */
 static unsigned probe(void *ctx, unsigned vcpu)
 {
     const struct kvm_machine *machine = ctx;
@@ -131,7 +128,12 @@ static void access_as(void *ctx, unsigned vcpu)
     ((struct kvm_machine *)ctx)->accessor = vcpu;
 }
 
-static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .disarm = disarm};
+static const struct ringside_step_ops step_ops = {
+    .bare_trap_flag = true,
+    .probe = probe,
+    .arm = arm,
+    .disarm = disarm,
+};
 static const struct ringside_direct_ops direct_ops = {.is_memory = kvm_memory_is,
                                                       .page = kvm_memory_page};
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint,

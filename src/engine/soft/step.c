@@ -268,4 +268,10 @@ out:
     return error;
 }
 
-const struct ringside_step_ops soft_step_ops = {probe, arm, disarm, take_interrupt, try_shadow};
+const struct ringside_step_ops soft_step_ops = {
+    .probe = probe,
+    .arm = arm,
+    .disarm = disarm,
+    .take_interrupt = take_interrupt,
+    .try_shadow = try_shadow,
+};
