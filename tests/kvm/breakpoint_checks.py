@@ -1,9 +1,10 @@
-"""What software breakpoints have to do in the guest "hello", however this host's KVM breaks."""
+"""What breakpoints and watchpoints have to do in the guest "hello", however this host's KVM breaks."""
 # SPDX-License-Identifier: BSD-2-Clause
 import re
 import subprocess
 
 NUMBERS = (5, 3)  # of squares to sum up
+WATCHPOINTS = 10000
 
 
 def symbols_of(hello):
@@ -73,6 +74,23 @@ def check_steps_off(debugger, console, symbols):
     debugger.interrupt()
 
 
+def check_reads(debugger, console, symbols):
+    """What the processor has no watchpoints for: reads, and more than eight bytes."""
+    begin, length = symbols['commands'], 64
+    for kind, name in (('Z3', 'rwatch'), ('Z4', 'awatch')):
+        assert debugger.ask(f'{kind},{begin:x},{length:x}') == 'OK'
+        console.type('sum 2\n')
+        stop = debugger.ask('vCont;c')
+        assert stop.startswith(f'T05{name}:'), stop
+        assert begin <= int(stop[10:26], 16) < begin + length, stop
+        assert debugger.ask(f'z{kind[1]},{begin:x},{length:x}') == 'OK'
+        debugger.send('vCont;c')
+        console.expect('sum 5', f'a read stops: {name}')
+        debugger.interrupt()
+    refused = debugger.ask('Z4,700000000000,4')
+    assert refused.startswith('E'), f'nothing is mapped there: {refused}'
+
+
 def check_all(debugger, console, symbols):
     """The guest is held at its first instruction; afterwards it is left to itself."""
     debugger.send('vCont;c')
@@ -81,8 +99,34 @@ def check_all(debugger, console, symbols):
     check_hits(debugger, console, symbols)
     check_beside(debugger, console, symbols)
     check_steps_off(debugger, console, symbols)
+    check_watchpoints(debugger, console, symbols)
+    check_reads(debugger, console, symbols)
     set_all(debugger, [symbols['square']])
     assert debugger.ask('D') == 'OK'
     debugger.close()
     console.type(f'sum {NUMBERS[1]}\n')
     console.expect('sum 14', 'nothing is left behind by a detach')
+
+
+def check_watchpoints(debugger, console, symbols):
+    """More than there are debug registers, of any length; the guest's timer writes to one."""
+    ticks, unused = symbols['ticks'], symbols['stack_end'] - 0x4000
+
+    def value():
+        return int.from_bytes(bytes.fromhex(debugger.ask(f'm{ticks:x},8')), 'little')
+
+    places = [(unused + n, 1) for n in range(WATCHPOINTS)] + [(ticks - 3, 9), (ticks, 8)]
+    for place, length in places:
+        reply = debugger.ask(f'Z2,{place:x},{length:x}')
+        assert reply == 'OK', f'a watchpoint at {place:x}: {reply}'
+    before = value()
+    for n in range(1, 6):
+        stop = debugger.ask('vCont;c')
+        assert stop.startswith('T05watch:') and ticks - 3 <= int(stop[9:25], 16) < ticks + 8, stop
+        assert value() == before + n, f'hit {n}: {before} has become {value()}'
+    for place, length in places:
+        assert debugger.ask(f'z2,{place:x},{length:x}') == 'OK'
+    debugger.send('vCont;c')
+    console.type('sum 4\n')
+    console.expect('sum 30', f'{len(places)} watchpoints: each write stops once, after it')
+    debugger.interrupt()

@@ -219,6 +219,7 @@ static void destroy(void *engine)
     if (machine->event >= 0)
         close(machine->event);
     kvm_pages_free(machine);
+    kvm_watches_free(machine);
     vm_free(machine->vm);
     free(machine->trouble);
     free(machine);

@@ -82,6 +82,10 @@ struct kvm_vcpu {
     uint64_t declined;
     enum kvm_lift needs;
     bool lifts; /* machine->pages.lift is for it */
+    /* An access that was served hit a watchpoint: told when its instruction is done. */
+    bool hit;
+    enum ringside_watch_kind hit_kind;
+    uint64_t hit_address;
 
     /* What was read of it, until kvm_state_forget(). */
     bool state_known, fpu_known;
@@ -89,6 +93,16 @@ struct kvm_vcpu {
     struct ringside_fpu fpu;
 };
 #define KVM_NOWHERE UINT64_MAX
+
+/* A watchpoint beyond the debug registers, or that they cannot hold. */
+enum { KVM_WATCH_BUCKETS = 1 << 12 };
+struct kvm_paged_watch {
+    enum ringside_watch_kind kind;
+    uint64_t address, length; /* linear */
+    struct kvm_paged_watch *next;
+    size_t pieces;
+    struct kvm_piece piece[]; /* one of each page */
+};
 
 struct kvm_machine {
     struct engine_config config;
@@ -129,6 +143,7 @@ struct kvm_machine {
         enum ringside_watch_kind kind;
         uint64_t address, length;
     } watch[KVM_HW_SLOTS];
+    struct kvm_paged_watch *paged[KVM_WATCH_BUCKETS]; /* under server_lock */
     unsigned watches_changed; /* counts changes of watch[] and of whether there are trap bytes */
 
     unsigned accessor;     /* whose local APIC the debugger sees */
@@ -206,6 +221,9 @@ int kvm_irqchip_write(struct kvm_machine *machine, uint64_t gpa, const void *buf
 /* watch.c: likewise */
 int kvm_watch_insert(void *ctx, enum ringside_watch_kind kind, uint64_t linear, uint64_t length);
 int kvm_watch_remove(void *ctx, enum ringside_watch_kind kind, uint64_t linear, uint64_t length);
+/* The kernel's emulator has accessed a protected page; server_lock held. */
+void kvm_watch_accessed(struct kvm_vcpu *vcpu, uint64_t gpa, unsigned n, bool is_write);
+void kvm_watches_free(struct kvm_machine *machine);
 
 /* target.c */
 extern const struct ringside_target kvm_target;

@@ -62,6 +62,7 @@ bool kvm_protected_access(struct kvm_vcpu *vcpu)
         kvm_ram_write(machine, gpa, run->mmio.data, run->mmio.len);
     else
         kvm_ram_read(machine, gpa, run->mmio.data, run->mmio.len);
+    kvm_watch_accessed(vcpu, gpa, run->mmio.len, run->mmio.is_write);
     pthread_mutex_unlock(&machine->server_lock);
     return true;
 }

@@ -23,6 +23,14 @@ enum { KVM_PAGE_SIZE = 4096 };
  */
 enum kvm_protection { KVM_OPEN, KVM_READ_ONLY, KVM_NO_ACCESS };
 
+/* What a watchpoint watches of one page. */
+struct kvm_piece {
+    uint64_t gpa, linear;
+    uint16_t length;
+    const struct kvm_paged_watch *watch;
+    struct kvm_piece *next;
+};
+
 struct kvm_page {
     uint64_t gpa;
     unsigned breakpoints;
@@ -30,6 +38,7 @@ struct kvm_page {
     enum kvm_protection protection;
     bool idle; /* in the list of those that may have nothing in them */
     struct kvm_page *next_idle;
+    struct kvm_piece *pieces;
     uint64_t here[KVM_PAGE_SIZE / 64]; /* a bit for each place that has a breakpoint */
     /* The page as the guest wrote it, without trap bytes.  It is exact: what the guest writes to a
      * protected page comes through us. */

@@ -126,9 +126,24 @@ static void internal_error(struct kvm_vcpu *vcpu)
         fail(vcpu, 0);
 }
 
+/* A watchpoint was hit by an instruction that is done now. */
+static void tell_hit(struct kvm_vcpu *vcpu)
+{
+    const struct ringside_exit exit = {
+        .reason = RINGSIDE_EXIT_WATCH,
+        .watch_kind = vcpu->hit_kind,
+        .watch_address = vcpu->hit_address,
+    };
+
+    vcpu->hit = false;
+    tell(vcpu, &exit);
+}
+
 static void no_exit(struct kvm_vcpu *vcpu, int error)
 {
-    if (error == EINTR || error == EAGAIN)
+    if (error == EINTR && vcpu->hit)
+        tell_hit(vcpu);
+    else if (error == EINTR || error == EAGAIN)
         tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_OTHER});
     else if (error == EFAULT)
         decline(vcpu, error);
@@ -142,6 +157,8 @@ static void enter_guest(struct kvm_vcpu *vcpu)
     vcpu->removed = __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE);
     __atomic_store_n(&vcpu->entries, vcpu->entries + 1, __ATOMIC_RELAXED);
     vcpu->pages = __atomic_load_n(&vcpu->machine->pages.changes, __ATOMIC_SEQ_CST);
+    if (vcpu->hit) /* nothing but the rest of the instruction that did it */
+        __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&vcpu->inside, true, __ATOMIC_SEQ_CST);
     int result = ioctl(vcpu->fd, KVM_RUN, 0);
     __atomic_store_n(&vcpu->inside, false, __ATOMIC_SEQ_CST);
