@@ -214,9 +214,10 @@ void debug_resume_all(struct debug *debug); /* without a debugger: nothing is le
 bool debug_take_stop(struct debug *debug, struct debug_stop *stop);
 bool debug_must_look(const struct debug *debug, unsigned vcpu); /* the lock is not needed */
 bool debug_must_wait(const struct debug *debug, unsigned vcpu);
+
+/* entry.c */
 enum ringside_verdict debug_enter(struct debug *debug, unsigned vcpu);
 void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit);
-
 /* Let steps that no engine sees know of the breakpoints. */
 void debug_hook_steps(struct debug *debug);
 
