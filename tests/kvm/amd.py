@@ -94,7 +94,7 @@ def check_linux(machine, port):
 
 def check(machine, port):
     said = machine.expect(r'host: auto\n(.*\n)*?host: status 0', '-e auto')
-    assert "engine: soft (-e auto: this host's KVM stops at no breakpoint)" in said, said
+    assert "engine: soft (-e auto: this host's KVM stops at neither INT3 nor debug registers)" in said, said
     for cpus in (1, 2):
         said = machine.expect(rf'host: boot-{cpus}\n(.*\n)*?host: status 0',
                               f'the stock kernel boots with {cpus} vCPU')

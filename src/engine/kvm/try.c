@@ -333,7 +333,7 @@ static const char *shortcoming(unsigned features)
     if (!(features & KVM_CAN_RUN_KERNELS))
         return "this host's KVM emulates the guest's kernel, with gaps";
     if (!(features & (KVM_CAN_INT3 | KVM_CAN_HW_BREAK)))
-        return "this host's KVM stops at no breakpoint";
+        return "this host's KVM stops at neither INT3 nor debug registers";
     if (!(features & KVM_CAN_SINGLESTEP))
         return "this host's KVM does not single-step";
     return NULL;

@@ -106,13 +106,19 @@ static void debug_exit(struct kvm_vcpu *vcpu)
 /* An instruction that needs a protected page, or one that this kernel never executes. */
 static void decline(struct kvm_vcpu *vcpu, int error)
 {
-    const struct kvm_pages *pages = &vcpu->machine->pages;
+    struct kvm_machine *machine = vcpu->machine;
+    const struct kvm_pages *pages = &machine->pages;
 
-    /* The debugger may have left meanwhile: then the pages are open, or will be. */
-    if (__atomic_load_n(&pages->idle, __ATOMIC_SEQ_CST) ||
-        vcpu->pages != __atomic_load_n(&pages->changes, __ATOMIC_SEQ_CST))
+    /* The debugger may have left meanwhile, which takes the lock: then the pages are open, or will
+     * be.  Without the lock it could be gone and its pages still be there. */
+    pthread_mutex_lock(&machine->server_lock);
+    bool changed = __atomic_load_n(&pages->idle, __ATOMIC_SEQ_CST) ||
+                   vcpu->pages != __atomic_load_n(&pages->changes, __ATOMIC_SEQ_CST);
+    bool debugged = is_debugged(vcpu);
+    pthread_mutex_unlock(&machine->server_lock);
+    if (changed)
         return;
-    if (is_debugged(vcpu) && kvm_lift_declined(vcpu))
+    if (debugged && kvm_lift_declined(vcpu))
         tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_DECLINED});
     else
         fail(vcpu, error);
