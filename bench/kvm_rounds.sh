@@ -14,7 +14,7 @@ measure() { # SIDE FILE TYPED ARGUMENTS-OF-THE-CLIENT...
     shift 3
     printf '%s\r' "$typed" >&9
     sleep 0.3
-    timeout 20 "$client" "$port" "$@" >>"$dir/$file" 2>/dev/null || true
+    timeout 10 "$client" "$port" "$@" >>"$dir/$file" 2>/dev/null || true
     stop
 }
 figure() { # FILE [COLUMN]: the median, or "-"

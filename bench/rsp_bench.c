@@ -405,8 +405,8 @@ int main(int argc, char **argv)
     } else if (strcmp(argv[2], "memory") == 0 && argc == 6) {
         uint64_t from = strtoull(argv[3], NULL, 0), length = strtoull(argv[4], NULL, 0);
         size_t chunk = packet / 2 - 16 < 65536 ? packet / 2 - 16 : 65536;
-        printf("%.1f", megabytes('m', from, length, chunk, atof(argv[5])));
-        printf(" %.1f\n", binary ? megabytes('x', from, length, chunk, atof(argv[5])) : 0.0);
+        printf("%.2f", megabytes('m', from, length, chunk, atof(argv[5])));
+        printf(" %.2f\n", binary ? megabytes('x', from, length, chunk, atof(argv[5])) : 0.0);
     } else if (strcmp(argv[2], "range") == 0 && argc == 6) {
         bench_range(strtoull(argv[3], NULL, 0), strtoull(argv[4], NULL, 0), atof(argv[5]));
     } else if (strcmp(argv[2], "breakpoints") == 0 && (argc == 8 || argc == 9)) {
