@@ -163,7 +163,9 @@ static void enter_guest(struct kvm_vcpu *vcpu)
     vcpu->removed = __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE);
     __atomic_store_n(&vcpu->entries, vcpu->entries + 1, __ATOMIC_RELAXED);
     vcpu->pages = __atomic_load_n(&vcpu->machine->pages.changes, __ATOMIC_SEQ_CST);
-    if (vcpu->hit) /* nothing but the rest of the instruction that did it */
+    if (!vcpu->way)
+        vcpu->declined = KVM_NOWHERE; /* executed meanwhile; a step there again lifts no pages */
+    if (vcpu->hit)                    /* nothing but the rest of the instruction that did it */
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&vcpu->inside, true, __ATOMIC_SEQ_CST);
     int result = ioctl(vcpu->fd, KVM_RUN, 0);
