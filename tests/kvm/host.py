@@ -13,7 +13,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HOST = ROOT / '.cache/kvm-host'  # the kernel of the machine, and its modules
-SECONDS = 240
 
 
 def skip(why):
@@ -44,10 +43,12 @@ def start(command, **options):
 class Console:
     """The console of a machine, whose lines are waited for; input and output are file descriptors."""
 
+    seconds = 240  # that it may take
+
     def __init__(self, process, output, input_):
         self.process, self.output, self.input = process, output, input_
         self.text = ''
-        self.deadline = time.monotonic() + SECONDS
+        self.deadline = time.monotonic() + self.seconds
 
     def read(self, seconds):
         if select.select([self.output], [], [], seconds)[0]:

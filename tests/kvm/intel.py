@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The KVM engine on a real kvm-intel inside Bochs: INT3 exits, debug registers, stepping, in one boot.
 
-usage: intel.py RINGSIDE-STATIC RELAY HELLO SOAK-SMP-STATIC KVM-STARTED-STATIC
+usage: intel.py RINGSIDE-STATIC RELAY SOAK-SMP-STATIC KVM-STARTED-STATIC HELLO GUEST...
 """
 # SPDX-License-Identifier: BSD-2-Clause
 import re
@@ -104,17 +104,76 @@ def check_soak(machine, _):
         assert status == 0 and 'refused' not in said, said
 
 
-CHECKS = (check_chosen, check_soak, check_software_breakpoints, check_steps, check_steps_hold_interrupts)
+def check_watchpoints(machine, at):
+    """Each write stops once, behind it, and a step over one more stops as well."""
+    spins = at['spins']
+    after = at['spin'] + 8  # its first instruction, of 8 bytes, writes
+    debugger = start_hello(machine, '--step trap-flag', 'watchpoints')
+    for n in range(5):  # the last one has no register left
+        assert debugger.ask(f'Z2,{spins + 8 * n:x},8') == 'OK'
+    for n in range(1, 5):
+        assert debugger.ask(f'z2,{spins + 8 * n:x},8') == 'OK'
+    machine.type('spin 4\n')
+    for turn in range(2):
+        stop = debugger.ask('vCont;c')
+        assert f'watch:{spins:x};' in stop and debugger.stopped(stop) == after, stop
+    for _ in range(2):  # DEC, JNZ: back to what writes
+        debugger.step()
+    stop = debugger.ask('vCont;s:1')
+    assert f'watch:{spins:x};' in stop and debugger.stopped(stop) == after, stop
+    assert debugger.stopped(debugger.ask('vCont;c')) == after
+    debugger.send('vCont;c')
+    machine.expect('hello> ', 'a watchpoint stops once for each write, running and stepping')
+    debugger.interrupt()
+    assert debugger.ask(f'z2,{spins:x},8') == 'OK'
+    assert debugger.ask(f'Z4,{at["hello_banner"]:x},1') == 'OK'
+    debugger.send('vCont;c')
+    machine.type('banner\n')
+    stop = debugger.reply()
+    assert f'awatch:{at["hello_banner"]:x};' in stop, stop
+    print('ok: a read stops an access watchpoint')
+    end(machine, debugger)
+
+
+def run_guest(machine, name, packets):
+    """What a guest of tests/guest prints with these set."""
+    options = f'-k /{name} -m 64 --exit-port --serial file:/out'
+    if packets:
+        debugger = machine.debug(options, f'{name}, beside {" ".join(packets)}')
+        for packet in packets:
+            assert debugger.ask(packet) == 'OK', packet
+        stop = debugger.ask('vCont;c')
+        assert stop == 'W01', stop
+        machine.expect(r'host: status \d+\n', f'{name} ends')
+    else:
+        machine.run(f'ringside run -e kvm {options}', f'{name}, without a debugger')
+    return machine.run('cat /out', 'its output')[0]
+
+
+def check_own_debug_registers(machine, _):
+    """TF, DR0..DR7, INT1 and faults: a guest has its own, with ours set where it never comes."""
+    for name in ('debug', 'exceptions'):
+        alone = run_guest(machine, name, ())
+        assert name != 'debug' or 'two access breakpoints: #DB at +8 dr6 ffff0ff6' in alone, alone
+        beside = run_guest(machine, name, ('Z0,9000,1', 'Z1,9100,1', 'Z2,9200,8'))
+        assert alone == beside, next(x for x in zip(alone.splitlines(), beside.splitlines())
+                                     if x[0] != x[1])
+    print("ok: the guest's own debug exceptions are the same beside ours")
+
+
+CHECKS = (check_chosen, check_soak, check_software_breakpoints, check_steps, check_steps_hold_interrupts,
+          check_watchpoints, check_own_debug_registers)
 
 
 def main():
-    ringside, relay, hello, smp, started = (Path(name).resolve() for name in sys.argv[1:])
+    ringside, relay, smp, started, hello, *guests = (Path(name).resolve() for name in sys.argv[1:])
     need_host()
     at = addresses_of(hello)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         image = make_image(folder, {'ringside': ringside, 'relay': relay, 'soak_smp': smp,
-                                     'kvm_started': started}, {'hello': hello})
+                                    'kvm_started': started},
+                           {guest.stem: guest for guest in (hello, *guests)})
         machine = Machine(folder, image)
         try:
             machine.expect('host: ready', 'the machine is up')

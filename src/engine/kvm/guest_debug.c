@@ -8,39 +8,14 @@
 
 /* --- What the kernel is told of debugging ----------------------------------------------------- */
 
-/* DR7's length field (Intel SDM vol. 3, "Debug Control Register (DR7)"). */
-static unsigned dr7_length(uint64_t length)
-{
-    return length == 8 ? 2 : (unsigned)length - 1;
-}
-
-static unsigned dr7_type(enum ringside_watch_kind kind)
-{
-    return kind == RINGSIDE_WATCH_EXEC ? 0 : kind == RINGSIDE_WATCH_WRITE ? 1 : 3;
-}
-
-/* A code breakpoint that the vCPU steps off. */
-static bool is_passed(const struct kvm_vcpu *vcpu, const struct kvm_watch *watch)
-{
-    return vcpu->passing && watch->kind == RINGSIDE_WATCH_EXEC && watch->address == vcpu->passed;
-}
-
 static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
 {
     const struct kvm_machine *machine = vcpu->machine;
-    struct kvm_guest_debug debug = {.arch.debugreg = {[7] = X86_DR7_FIXED}};
+    struct kvm_guest_debug debug = {.control = 0};
 
     if (machine->pages.trap_pages)
         debug.control |= KVM_GUESTDBG_USE_SW_BP;
-    for (unsigned i = 0; i < KVM_HW_SLOTS; i++) {
-        const struct kvm_watch *watch = &machine->watch[i];
-        if (!watch->used || (single_step && is_passed(vcpu, watch)))
-            continue;
-        unsigned field = dr7_type(watch->kind) | dr7_length(watch->length) << 2;
-        debug.control |= KVM_GUESTDBG_USE_HW_BP;
-        debug.arch.debugreg[i] = watch->address;
-        debug.arch.debugreg[7] |= X86_DR7_GE | 2u << 2 * i | (uint64_t)field << (16 + 4 * i);
-    }
+    kvm_dr_fill(vcpu, &debug, single_step);
     if (single_step)
         debug.control |= KVM_GUESTDBG_SINGLESTEP;
     if (single_step && vcpu->hold && machine->features & KVM_CAN_BLOCKIRQ)
@@ -53,9 +28,16 @@ static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
     vcpu->debug = debug.control;
     vcpu->single_step = single_step;
     vcpu->watches = machine->watches_changed;
+    vcpu->own_changed = false;
     vcpu->stalls = 0;
     return !single_step || !(machine->features & KVM_STEPS_STALL) ||
            !ioctl(vcpu->fd, KVM_GET_REGS, &vcpu->before);
+}
+
+/* Has the guest other debug registers than those that are in force for it? */
+static bool needs_sharing(const struct kvm_vcpu *vcpu)
+{
+    return vcpu->own_changed && vcpu->debug & KVM_GUESTDBG_USE_HW_BP;
 }
 
 bool kvm_debug_apply(struct kvm_vcpu *vcpu)
@@ -64,7 +46,7 @@ bool kvm_debug_apply(struct kvm_vcpu *vcpu)
     bool done = true;
 
     if (vcpu->watches == __atomic_load_n(&machine->watches_changed, __ATOMIC_ACQUIRE) &&
-        vcpu->single_step == (vcpu->way != 0))
+        vcpu->single_step == (vcpu->way != 0) && !needs_sharing(vcpu))
         return true;
     pthread_mutex_lock(&machine->server_lock);
     done = set_debug(vcpu, vcpu->way != 0);
@@ -111,29 +93,6 @@ static bool is_ours(struct kvm_vcpu *vcpu, uint64_t linear)
     return ours;
 }
 
-static bool hardware_hit(struct kvm_vcpu *vcpu, uint64_t dr6, struct ringside_exit *exit)
-{
-    struct kvm_machine *machine = vcpu->machine;
-    bool found = false;
-
-    if (!(vcpu->debug & KVM_GUESTDBG_USE_HW_BP))
-        return false;
-    pthread_mutex_lock(&machine->server_lock);
-    for (unsigned i = 0; i < KVM_HW_SLOTS && !found; i++) {
-        const struct kvm_watch *watch = &machine->watch[i];
-        if (!(dr6 >> i & 1) || !watch->used)
-            continue;
-        if (dr6 & X86_DR6_BS && watch->kind == RINGSIDE_WATCH_EXEC)
-            continue; /* of the next instruction, which has not begun */
-        exit->reason = RINGSIDE_EXIT_WATCH;
-        exit->watch_kind = watch->kind;
-        exit->watch_address = watch->address;
-        found = true;
-    }
-    pthread_mutex_unlock(&machine->server_lock);
-    return found;
-}
-
 /*
  * Bochs's model of an Intel processor traps once more for each page that EPT does not map yet.  An
  * instruction that changes nothing, such as a jump to itself, does so however often it runs.
@@ -150,47 +109,80 @@ static bool has_stalled(struct kvm_vcpu *vcpu, uint64_t conditions)
     return memcmp(&now, &vcpu->before, sizeof now) == 0;
 }
 
-static void step_is_over(struct kvm_vcpu *vcpu)
+/* The kernel leaves RF to the processor, of which not every model sets it. */
+static void give_to_guest(struct kvm_vcpu *vcpu, uint64_t dr6, bool is_fault)
 {
-    struct kvm_machine *machine = vcpu->machine;
+    struct kvm_regs regs;
 
-    pthread_mutex_lock(&machine->server_lock);
+    if (is_fault && !ioctl(vcpu->fd, KVM_GET_REGS, &regs)) {
+        regs.rflags |= X86_FLAG_RF;
+        ioctl(vcpu->fd, KVM_SET_REGS, &regs);
+    }
+    kvm_queue_exception(vcpu, X86_EXC_DB, dr6);
+}
+
+static bool int3_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
+{
+    exit->reason = RINGSIDE_EXIT_BREAKPOINT;
+    if (is_ours(vcpu, vcpu->run->debug.arch.pc))
+        return true;
+    /* If it was ours at the entry it is gone; one that is still there is met again. */
+    if (vcpu->removed == __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE))
+        kvm_queue_exception(vcpu, X86_EXC_BP, 0);
+    return false;
+}
+
+/* One of our registers was met; the instruction has run, but for a code breakpoint. */
+static bool watch_exit(struct kvm_vcpu *vcpu, const struct kvm_dr_met *met, uint64_t own,
+                       bool stepping, struct ringside_exit *exit)
+{
+    exit->reason = RINGSIDE_EXIT_WATCH;
+    exit->watch_kind = met->ours->kind;
+    exit->watch_address = met->ours->address;
+    if (stepping)
+        own &= X86_DR6_B; /* the guest's trap flag is the step's business */
+    if (own && met->ours->kind != RINGSIDE_WATCH_EXEC)
+        give_to_guest(vcpu, own, false);
+    return true;
+}
+
+static bool db_exit(struct kvm_vcpu *vcpu, uint64_t conditions, struct ringside_exit *exit)
+{
+    bool stepping = vcpu->single_step;
+    const struct kvm_dr_met met = kvm_dr_met(vcpu, conditions);
+    uint64_t own = met.theirs | (conditions & (X86_DR6_BS | X86_DR6_BT));
+
+    if (met.detects)
+        own |= conditions & X86_DR6_BD;
     kvm_end_single_step(vcpu);
-    pthread_mutex_unlock(&machine->server_lock);
+    if (met.ours)
+        return watch_exit(vcpu, &met, own, stepping, exit);
+    if (stepping && own) {
+        exit->reason = RINGSIDE_EXIT_DEBUG_EXCEPTION;
+        exit->dr6 = own;
+        return true;
+    }
+    if (own) {
+        give_to_guest(vcpu, own, met.is_fault);
+        return false;
+    }
+    /* A MOV DR that we intercept, or INT1, which is not skipped for us. */
+    exit->reason = RINGSIDE_EXIT_DECLINED;
+    return conditions & X86_DR6_BD || !conditions;
 }
 
 bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
 {
+    struct kvm_machine *machine = vcpu->machine;
     const struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
     uint64_t conditions = arch->dr6 & (X86_DR6_B | X86_DR6_BD | X86_DR6_BS | X86_DR6_BT);
 
-    if (arch->exception == X86_EXC_BP) {
-        exit->reason = RINGSIDE_EXIT_BREAKPOINT;
-        if (is_ours(vcpu, arch->pc))
-            return true;
-        /* If it was ours at the entry it is gone; one that is still there is met again. */
-        if (vcpu->removed == __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE))
-            kvm_queue_exception(vcpu, X86_EXC_BP, 0);
-        return false;
-    }
+    if (arch->exception == X86_EXC_BP)
+        return int3_exit(vcpu, exit);
     if (has_stalled(vcpu, conditions))
         return false;
-    bool stepping = vcpu->single_step;
-    step_is_over(vcpu);
-    if (hardware_hit(vcpu, conditions, exit))
-        return true;
-    if (stepping) {
-        exit->reason = RINGSIDE_EXIT_DEBUG_EXCEPTION;
-        exit->dr6 = conditions;
-        if (conditions & X86_DR6_BS && vcpu->debug & KVM_GUESTDBG_USE_HW_BP)
-            exit->dr6 &= ~(uint64_t)X86_DR6_B; /* of registers of ours */
-        return true;
-    }
-    /* While ours are in force the guest's own registers are not: a hit was of one that is gone. */
-    uint64_t own = conditions;
-    if (vcpu->debug & KVM_GUESTDBG_USE_HW_BP)
-        own &= ~(uint64_t)X86_DR6_B;
-    if (own || !conditions)
-        kvm_queue_exception(vcpu, X86_EXC_DB, own);
-    return false;
+    pthread_mutex_lock(&machine->server_lock);
+    bool told = db_exit(vcpu, conditions, exit);
+    pthread_mutex_unlock(&machine->server_lock);
+    return told;
 }

@@ -51,6 +51,19 @@ struct kvm_state {
     } msrs;
 };
 
+struct kvm_watch {
+    bool used;
+    enum ringside_watch_kind kind;
+    uint64_t address, length;
+};
+
+/* What a debug register of a vCPU is in force for, with KVM_GUESTDBG_USE_HW_BP. */
+struct kvm_dr {
+    enum { KVM_DR_FREE, KVM_DR_OURS, KVM_DR_GUEST } of;
+    struct kvm_watch watch;
+    unsigned number; /* the guest's own */
+};
+
 struct kvm_vcpu {
     struct kvm_machine *machine;
     unsigned index;
@@ -70,7 +83,9 @@ struct kvm_vcpu {
     bool single_step; /* the kernel has KVM_GUESTDBG_SINGLESTEP: then it hides RFLAGS.TF */
     unsigned stalls;  /* of this step, with KVM_STEPS_STALL: */
     struct kvm_regs before;
-    uint32_t debug;   /* KVM_GUESTDBG_* as the kernel has them */
+    uint32_t debug; /* KVM_GUESTDBG_* as the kernel has them */
+    struct kvm_dr dr[KVM_HW_SLOTS];
+    bool own_changed; /* the guest's debug registers, since they went into dr */
     unsigned watches; /* machine->watches_changed as the kernel has them */
     unsigned removed; /* machine->removed at the latest entry */
     bool passing;     /* armed off the place `passed`, whose code breakpoints are left out */
@@ -138,11 +153,7 @@ struct kvm_machine {
     bool news;
     struct kvm_pages pages; /* under server_lock */
     unsigned removed;       /* software breakpoints, counted */
-    struct kvm_watch {
-        bool used;
-        enum ringside_watch_kind kind;
-        uint64_t address, length;
-    } watch[KVM_HW_SLOTS];
+    struct kvm_watch watch[KVM_HW_SLOTS];
     struct kvm_paged_watch *paged[KVM_WATCH_BUCKETS]; /* under server_lock */
     unsigned watches_changed; /* counts changes of watch[] and of whether there are trap bytes */
 
@@ -234,6 +245,16 @@ extern const struct ringside_port kvm_port;
 bool kvm_lift_declined(struct kvm_vcpu *vcpu);
 int kvm_lift(struct kvm_vcpu *vcpu); /* before the step; an enum ringside_error */
 void kvm_unlift(struct kvm_vcpu *vcpu);
+
+/* debug_registers.c; server_lock held */
+void kvm_dr_fill(struct kvm_vcpu *vcpu, struct kvm_guest_debug *debug, bool single_step);
+struct kvm_dr_met {
+    const struct kvm_watch *ours; /* the first, or NULL */
+    uint64_t theirs;              /* bits of the guest's DR6 */
+    bool is_fault;                /* a code breakpoint is among theirs */
+    bool detects;                 /* the guest has DR7.GD set */
+};
+struct kvm_dr_met kvm_dr_met(struct kvm_vcpu *vcpu, uint64_t dr6);
 
 /* guest_debug.c; false: the linear address is not mapped */
 bool kvm_place_of(const struct kvm_vcpu *vcpu, uint64_t linear, uint64_t *gpa);

@@ -67,6 +67,7 @@ int kvm_state_write(struct kvm_vcpu *vcpu, const struct kvm_state *new)
     const struct kvm_state old = vcpu->state;
     bool regs = DIFFERS(regs), exception = old.events.exception.pending;
 
+    vcpu->own_changed |= DIFFERS(debug);
     /* What the kernel takes as it is written is known from here on. */
     vcpu->state.regs = new->regs;
     vcpu->state.regs.rflags |= X86_FLAGS_FIXED;
