@@ -69,6 +69,14 @@ enum ringside_shadow {
     RINGSIDE_SHADOW_MOV_SS,
 };
 
+/* An event that was taken, an interrupt acknowledged, and that is not delivered yet. */
+enum ringside_under_way {
+    RINGSIDE_NOTHING_UNDER_WAY,
+    RINGSIDE_INTERRUPT_UNDER_WAY,
+    RINGSIDE_NMI_UNDER_WAY,
+    RINGSIDE_TRAP_UNDER_WAY, /* a trap whose conditions are in DR6 already: #DB */
+};
+
 struct ringside_regs {
     uint64_t gpr[16];
     uint64_t rip;
@@ -87,6 +95,10 @@ struct ringside_regs {
     uint8_t shadow;         /* enum ringside_shadow */
     bool nmi_blocked;       /* from an NMI's delivery to the next IRET */
     uint64_t pending_debug; /* DR6 bits of a #DB that is due before the next instruction */
+    /* What comes before the next instruction, wherever that is, and whatever IF and the shadow
+     * say.  Faults are not: their instruction is executed anew, and faults anew. */
+    uint8_t under_way;        /* enum ringside_under_way */
+    uint8_t under_way_vector; /* its vector */
 };
 
 /* x87, SSE and wider vector state; the low 16 bytes of vector[n] are XMMn, the low 32 YMMn. */

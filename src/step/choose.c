@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "x86/regs.h"
+
 /* Best first: the less of the guest's own state a way borrows, the earlier it stands. */
 static const struct {
     unsigned way;
@@ -125,7 +127,7 @@ static bool deliver_interrupt(struct step *step, unsigned vcpu, const struct rin
     if (taken < 0)
         return false;
     if (taken == RINGSIDE_TAKEN_NMI)
-        event = (struct step_event){.kind = STEP_NMI, .vector = 2};
+        event = (struct step_event){.kind = STEP_NMI, .vector = X86_EXC_NMI};
     *outcome = step_deliver(step, vcpu, regs, &event);
     return true;
 }
@@ -137,12 +139,29 @@ static unsigned budget_of(const struct step_request *request)
     return request->declined ? DECLINED_BUDGET : RANGE_BUDGET;
 }
 
+/* What was taken already is the step, whatever would hold interrupts back. */
+static enum step_outcome deliver_under_way(struct step *step, unsigned vcpu,
+                                           const struct ringside_regs *regs)
+{
+    struct step_event event = {.kind = STEP_EXTERNAL, .vector = regs->under_way_vector};
+    struct ringside_regs taken = *regs;
+
+    if (regs->under_way == RINGSIDE_NMI_UNDER_WAY)
+        event = (struct step_event){.kind = STEP_NMI, .vector = X86_EXC_NMI};
+    else if (regs->under_way == RINGSIDE_TRAP_UNDER_WAY)
+        event = (struct step_event){
+            .kind = STEP_EXCEPTION, .vector = regs->under_way_vector, .dr6 = regs->dr6};
+    taken.under_way = RINGSIDE_NOTHING_UNDER_WAY;
+    taken.under_way_vector = 0;
+    return step_deliver(step, vcpu, &taken, &event);
+}
+
 enum step_outcome step_begin(struct step *step, struct step_state *state, unsigned vcpu,
                              const struct step_request *request, struct ringside_exit *exit)
 {
     bool takes = step->target->step && step->target->step->take_interrupt;
     const struct step_method *method = hardware(step);
-    struct step_request emulated = *request;
+    struct step_request emulated = *request, held = *request;
     struct ringside_regs regs;
     struct x86_insn insn = {.op = X86_INVALID};
     enum step_outcome outcome;
@@ -150,6 +169,8 @@ enum step_outcome step_begin(struct step *step, struct step_state *state, unsign
     *state = (struct step_state){0};
     if (step->target->read_regs(step->ctx, vcpu, &regs))
         return STEP_FAILED;
+    if (regs.under_way)
+        return deliver_under_way(step, vcpu, &regs);
     if (!request->hold_interrupts && takes && deliver_interrupt(step, vcpu, &regs, &outcome))
         return outcome;
     if (regs.activity != RINGSIDE_RUNNING && takes)
@@ -168,7 +189,8 @@ enum step_outcome step_begin(struct step *step, struct step_state *state, unsign
         state->length = insn.length;
     }
     state->rip = regs.rip;
-    return method->begin(step, state, vcpu, request, &regs, &insn, exit);
+    held.hold_interrupts |= takes; /* one that comes from here on is the next step */
+    return method->begin(step, state, vcpu, &held, &regs, &insn, exit);
 }
 
 static void disarm(struct step *step, struct step_state *state, unsigned vcpu)

@@ -288,6 +288,8 @@ static const struct {
     PART(shadow),
     PART(nmi_blocked),
     PART(pending_debug),
+    PART(under_way),
+    PART(under_way_vector),
 };
 enum { PARTS = sizeof parts / sizeof *parts };
 

@@ -30,11 +30,13 @@ enum kvm_feature {
     KVM_STEPS_STALL = 1 << 6,     /* a step may end before anything has happened: again, then */
     KVM_CAN_BAR_WRITES = 1 << 7,  /* writes to protected pages come to us (pages.h) */
     KVM_CAN_BAR_CODE = 1 << 8,    /* and all else that needs such a page */
+    KVM_CAN_CALL_OFF = 1 << 9,    /* a pending signal ends KVM_RUN before the guest runs */
 };
 
 enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_INT3 = 0xcc };
 enum { KVM_STALLS_MAX = 32 }; /* more than an instruction has pages to be mapped, tables included */
-#define KVM_KICK SIGRTMIN     /* wakes a thread out of KVM_RUN; nothing is done in its handler */
+#define KVM_LOOK (SIGRTMIN + 1) /* pending, it calls an entry off: kvm_take_interrupt() */
+#define KVM_KICK SIGRTMIN       /* wakes a thread out of KVM_RUN; nothing is done in its handler */
 
 /* All that the kernel says about a vCPU, but for its x87 and vector registers. */
 enum { KVM_MSRS_MAX = 32 };
@@ -76,6 +78,7 @@ struct kvm_vcpu {
     bool inside;          /* in KVM_RUN, or about to be */
     uint64_t entries;     /* how often KVM_RUN was called */
 
+    bool asleep;      /* and the server waits for what wakes it: kvm_take_interrupt() */
     bool unfinished;  /* an access was served; its instruction ends within the next KVM_RUN */
     bool shut_down;   /* by a triple fault: cannot be entered any more; told already */
     unsigned way;     /* enum ringside_step_way, armed; 0: none */
@@ -264,6 +267,12 @@ void kvm_end_single_step(struct kvm_vcpu *vcpu);
 bool kvm_debug_apply(struct kvm_vcpu *vcpu);
 /* What KVM_EXIT_DEBUG means; false: it was the guest's own, and the guest has it again. */
 bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit);
+
+/* interrupt.c: the vector of the interrupt that the vCPU would take now, RINGSIDE_TAKEN_NMI, or -1
+ */
+int kvm_take_interrupt(struct kvm_vcpu *vcpu);
+/* Call KVM_RUN off at its last moment before the guest. */
+bool kvm_run_called_off(int cpu_fd);
 
 /* report.c: why a vCPU cannot go on, for a person; malloc'ed, NULL: no memory */
 char *kvm_report(struct kvm_vcpu *vcpu, int error); /* an errno value, or 0: see the exit */

@@ -216,18 +216,39 @@ static void set_exception(struct kvm_vcpu_events *events, uint8_t vector, uint64
     events->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
 }
 
-/*
- * An exception on its way belongs to the instruction at the old RIP: who moves RIP on has either
- * delivered it or executed that instruction anew.
- */
-static void events_to(const struct ringside_regs *in, bool moved, struct kvm_vcpu_events *events)
+/* What was taken and did not get into the guest: an entry that was called off, or that came back in
+ * the middle of it. */
+static void under_way_from(const struct kvm_vcpu_events *events, struct ringside_regs *out)
+{
+    bool exception = events->exception.pending || events->exception.injected;
+
+    if (exception && events->exception.nr == X86_EXC_DB && !out->pending_debug) {
+        out->under_way = RINGSIDE_TRAP_UNDER_WAY;
+        out->under_way_vector = X86_EXC_DB;
+    } else if (events->nmi.injected) {
+        out->under_way = RINGSIDE_NMI_UNDER_WAY;
+        out->under_way_vector = X86_EXC_NMI;
+    } else if (events->interrupt.injected) {
+        out->under_way = RINGSIDE_INTERRUPT_UNDER_WAY;
+        out->under_way_vector = events->interrupt.nr;
+    }
+}
+
+/* A fault on its way belongs to the instruction at RIP, whose execution, before or after this,
+ * makes another one. */
+static void events_to(const struct ringside_regs *in, struct kvm_vcpu_events *events)
 {
     if (shadow_from(events->interrupt.shadow) != in->shadow)
         events->interrupt.shadow = shadow_to(in->shadow);
     events->nmi.masked = in->nmi_blocked;
+    events->nmi.injected = in->under_way == RINGSIDE_NMI_UNDER_WAY;
+    events->interrupt.injected = in->under_way == RINGSIDE_INTERRUPT_UNDER_WAY;
+    events->interrupt.soft = 0;
+    if (events->interrupt.injected)
+        events->interrupt.nr = in->under_way_vector;
     if (in->pending_debug) {
         set_exception(events, X86_EXC_DB, in->pending_debug);
-    } else if (moved || pending_debug(events)) {
+    } else if (in->under_way != RINGSIDE_TRAP_UNDER_WAY) {
         events->exception.pending = events->exception.injected = 0;
         events->exception_has_payload = 0;
     }
@@ -249,6 +270,7 @@ static void from_state(const struct kvm_state *state, struct ringside_regs *out)
         .nmi_blocked = state->events.nmi.masked,
         .pending_debug = pending_debug(&state->events),
     };
+    under_way_from(&state->events, out);
     for (unsigned i = 0; i < 16; i++)
         memcpy(&out->gpr[i], (const char *)&state->regs + gprs[i], 8);
     for (unsigned i = 0; i < 4; i++)
@@ -261,7 +283,6 @@ static void from_state(const struct kvm_state *state, struct ringside_regs *out)
 static void to_state(const struct ringside_regs *in, struct kvm_state *state)
 {
     struct ringside_regs regs = *in;
-    bool moved = in->rip != state->regs.rip;
 
     for (unsigned i = 0; i < 16; i++)
         memcpy((char *)&state->regs + gprs[i], &in->gpr[i], 8);
@@ -274,7 +295,7 @@ static void to_state(const struct ringside_regs *in, struct kvm_state *state)
     state->debug.dr7 = in->dr7;
     if (state->xcrs.nr_xcrs)
         state->xcrs.xcrs[0].value = in->xcr0;
-    events_to(in, moved, &state->events);
+    events_to(in, &state->events);
     if (activity_from(state->mp.mp_state) != in->activity)
         state->mp.mp_state = activity_to(in->activity);
     for (unsigned i = 0; i < state->msrs.head.nmsrs; i++)

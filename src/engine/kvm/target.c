@@ -84,6 +84,11 @@ static void disarm(void *ctx, unsigned index)
     kvm_unlift(vcpu);
 }
 
+static int take_interrupt(void *ctx, unsigned index)
+{
+    return kvm_take_interrupt(vcpu_of(ctx, index));
+}
+
 /* --- Software breakpoints --------------------------------------------------------------------- */
 
 static int insert_breakpoint(void *ctx, uint64_t gpa)
@@ -133,6 +138,7 @@ static const struct ringside_step_ops step_ops = {
     .probe = probe,
     .arm = arm,
     .disarm = disarm,
+    .take_interrupt = take_interrupt,
 };
 static const struct ringside_direct_ops direct_ops = {.is_memory = kvm_memory_is,
                                                       .page = kvm_memory_page};

@@ -258,6 +258,16 @@ static unsigned passes(int kvm, const struct trial *trial)
     return passed ? entries + 1 : 0;
 }
 
+static bool calls_off(int kvm)
+{
+    struct guest guest;
+    bool off = make(&guest, kvm, plain, sizeof plain) && kvm_run_called_off(guest.cpu) &&
+               rip_is(&guest, CODE);
+
+    unmake(&guest);
+    return off;
+}
+
 static bool has_capabilities(int kvm, char *why, size_t size)
 {
     static const struct {
@@ -308,6 +318,8 @@ static bool find(int kvm, unsigned *features, char *why, size_t size)
         if (entries > 1)
             *features |= KVM_STEPS_STALL;
     }
+    if (calls_off(kvm))
+        *features |= KVM_CAN_CALL_OFF;
     if (ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_SET_GUEST_DEBUG2) & KVM_GUESTDBG_BLOCKIRQ)
         *features |= KVM_CAN_BLOCKIRQ;
     return true;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/kvm/kvm.h"
@@ -221,11 +222,18 @@ static void sweep(struct kvm_machine *machine)
     pthread_mutex_unlock(&machine->server_lock);
 }
 
+/* Of a vCPU that sleeps and shall not run on by itself: then the server is asked again. */
+static void nap(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 1000 * 1000}, NULL);
+}
+
 static bool may_enter(struct kvm_vcpu *vcpu)
 {
     const struct kvm_machine *machine = vcpu->machine;
 
     __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    vcpu->asleep = false;
     if (kvm_leaving(machine))
         return false;
     if (machine->server) {
@@ -237,6 +245,10 @@ static bool may_enter(struct kvm_vcpu *vcpu)
     }
     if (vcpu->shut_down) {
         shut_down(vcpu);
+        return false;
+    }
+    if (vcpu->asleep) {
+        nap();
         return false;
     }
     sweep(vcpu->machine);
