@@ -146,27 +146,34 @@ static void tell_hit(struct kvm_vcpu *vcpu)
     tell(vcpu, &exit);
 }
 
-static void no_exit(struct kvm_vcpu *vcpu, int error)
+static void no_exit(struct kvm_vcpu *vcpu, int error, bool completed)
 {
     if (error == EINTR && vcpu->hit)
         tell_hit(vcpu);
     else if (error == EINTR || error == EAGAIN)
-        tell(vcpu, &(struct ringside_exit){.reason = RINGSIDE_EXIT_OTHER});
+        tell(vcpu, &(struct ringside_exit){.reason = completed ? RINGSIDE_EXIT_EMULATED
+                                                               : RINGSIDE_EXIT_OTHER});
     else if (error == EFAULT)
         decline(vcpu, error);
     else
         fail(vcpu, error);
 }
 
+/*
+ * In a step, an access that was served ends its instruction and none is begun: the kernel itself
+ * reports the step after some (IN), and goes on after others (a write to a device).
+ */
 static void enter_guest(struct kvm_vcpu *vcpu)
 {
+    bool completes = vcpu->unfinished && vcpu->way;
+
     kvm_state_forget(vcpu);
     vcpu->removed = __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE);
     __atomic_store_n(&vcpu->entries, vcpu->entries + 1, __ATOMIC_RELAXED);
     vcpu->pages = __atomic_load_n(&vcpu->machine->pages.changes, __ATOMIC_SEQ_CST);
     if (!vcpu->way)
         vcpu->declined = KVM_NOWHERE; /* executed meanwhile; a step there again lifts no pages */
-    if (vcpu->hit)                    /* nothing but the rest of the instruction that did it */
+    if (vcpu->hit || completes)       /* nothing but the rest of the instruction that did it */
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&vcpu->inside, true, __ATOMIC_SEQ_CST);
     int result = ioctl(vcpu->fd, KVM_RUN, 0);
@@ -174,7 +181,7 @@ static void enter_guest(struct kvm_vcpu *vcpu)
 
     vcpu->unfinished = false;
     if (result < 0) {
-        no_exit(vcpu, errno);
+        no_exit(vcpu, errno, completes);
         return;
     }
     switch (vcpu->run->exit_reason) {
