@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Guests stepped by emulate and by trap-flag on a real kvm-amd inside QEMU's TCG.
+
+usage: steps.py KVM-STEPS CLASSES GUEST...
+"""
+# SPDX-License-Identifier: BSD-2-Clause
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from amd_machine import ROOT, Machine, make_initrd, need_host
+
+INTERRUPTED = ('shadow',)  # those whose interrupts are let into the steps
+
+
+def address_of(image, name):
+    names = subprocess.run(['nm', image], check=True, capture_output=True, text=True).stdout
+    return re.search(rf'^(\S+) \S {name}$', names, re.MULTILINE)[1]
+
+
+def line_of(image, behind):
+    """What /init runs: the guest, where its own code ends, and its interrupts."""
+    return ' '.join([image.stem, address_of(image, behind)] +
+                    ['interrupts'] * (image.stem in INTERRUPTED)) + '\n'
+
+
+def main():
+    steps, classes, *guests = (Path(name).resolve() for name in sys.argv[1:])
+    need_host()
+    with tempfile.TemporaryDirectory() as folder:
+        root, initrd, runs = (Path(folder) / name for name in ('root', 'initrd', 'guests'))
+        root.mkdir()
+        runs.write_text(line_of(classes, 'recorders') +
+                        ''.join(line_of(guest, 'pvh_start') for guest in guests))
+        files = {image.stem: image for image in (classes, *guests)}
+        make_initrd(root, initrd, ROOT / 'tests/kvm/init-steps', {'kvm-steps': steps},
+                    {**files, 'guests': runs}, ('irqbypass', 'kvm', 'kvm-amd'))
+        machine = Machine(initrd)
+        try:
+            for name in files:
+                said = machine.expect(rf'host: {name}\n(.*\n)*?host: status \d+', name)
+                assert 'host: status 0' in said, said
+            machine.expect('host: done', 'all of it')
+        except (AssertionError, OSError) as error:
+            print(machine.text[-4000:])
+            sys.exit(f'not ok: {error}')
+        finally:
+            machine.kill()
+
+
+main()
