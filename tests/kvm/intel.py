@@ -52,6 +52,16 @@ def check_software_breakpoints(machine, at):
     machine.type('int3\n')
     machine.expect('breakpoints 2\n', 'beside a breakpoint too')
     debugger.interrupt()
+    code = bytes.fromhex(debugger.ask(f'm{at["int3"]:x},40'))
+    own = at['int3'] + code.index(0xcc)
+    assert debugger.ask(f'Z0,{own:x},1') == 'OK'
+    machine.type('int3\n')
+    assert debugger.stopped(debugger.ask('vCont;c')) == own
+    debugger.send('vCont;c')
+    machine.expect('breakpoints 3\n', 'under a breakpoint it is met, then executed')
+    debugger.interrupt()
+    many = range(place, place + 100)  # all that runs next, and the bytes between
+    assert {debugger.ask(f'Z0,{byte:x},1') for byte in many} == {'OK'}
     assert debugger.ask('D') == 'OK'
     machine.type('sum 4\n')
     machine.expect('sum 30\n', 'nothing is left after a detach')
