@@ -335,6 +335,8 @@ int kvm_queue_exception(struct kvm_vcpu *vcpu, uint8_t vector, uint64_t dr6)
     if (ioctl(vcpu->fd, KVM_GET_VCPU_EVENTS, &events))
         return RINGSIDE_EIO;
     set_exception(&events, vector, dr6);
+    /* An NMI that comes between the two stays: it is not valid in what is written. */
+    events.flags &= KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_PAYLOAD;
     kvm_state_forget(vcpu);
     return ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events) ? RINGSIDE_EIO : RINGSIDE_OK;
 }
