@@ -25,6 +25,7 @@ const char options_help[] =
     "                   amd on a host whose interrupt shadow does not step\n"
     "  --step WAY       how the debugger steps: auto, emulate, monitor-trap (intel),\n"
     "                   interrupt-shadow (amd) or trap-flag (auto)\n"
+    "  --trap-byte BYTE int3 or int1: what -e kvm writes into memory for a breakpoint (int3)\n"
     "  -G [w][ADDR:]PORT | -G [w]unix:PATH\n"
     "                   serve a debugger; w holds the guest at its first instruction until one\n"
     "                   attaches and continues it. ADDR is 127.0.0.1 if not given; port 0 takes\n"
@@ -40,6 +41,7 @@ const char options_help[] =
 enum {
     OPTION_CPU = 256,
     OPTION_STEP,
+    OPTION_TRAP_BYTE,
     OPTION_SERIAL,
     OPTION_EXIT_PORT,
     OPTION_REPORT,
@@ -49,6 +51,7 @@ enum {
 static const struct option long_options[] = {
     {"cpu", required_argument, NULL, OPTION_CPU},
     {"step", required_argument, NULL, OPTION_STEP},
+    {"trap-byte", required_argument, NULL, OPTION_TRAP_BYTE},
     {"serial", required_argument, NULL, OPTION_SERIAL},
     {"exit-port", optional_argument, NULL, OPTION_EXIT_PORT},
     {"report", no_argument, NULL, OPTION_REPORT},
@@ -90,8 +93,11 @@ static bool parse_engine(const char *text, struct options *out)
 /* "auto" is KVM where it can be debugged with, and no option is given that KVM has not. */
 static bool choose_engine(struct options *out)
 {
-    if (out->engine == &soft_engine)
-        return true;
+    if (out->engine == &soft_engine) {
+        if (out->trap_int1)
+            tool_say("-e soft: its breakpoints are not in memory; --trap-byte is for -e kvm");
+        return !out->trap_int1;
+    }
     if (out->engine == NULL && out->report)
         out->soft_only = "--report"; /* what it prints is the same from run to run there */
     if (out->engine == &kvm_engine && out->soft_only != NULL) {
@@ -99,7 +105,7 @@ static bool choose_engine(struct options *out)
         return false;
     }
     if (out->soft_only == NULL)
-        kvm_try(&out->kvm);
+        kvm_try(out->trap_int1, &out->kvm);
     if (out->engine == NULL) {
         out->engine = out->kvm.usable && out->kvm.text[0] == '\0' ? &kvm_engine : &soft_engine;
         return true;
@@ -157,6 +163,15 @@ static bool parse_step(const char *text, struct options *out)
     tool_say(
         "--step '%s': the ways are auto, emulate, monitor-trap, interrupt-shadow and trap-flag",
         text);
+    return false;
+}
+
+static bool parse_trap_byte(const char *text, struct options *out)
+{
+    out->trap_int1 = strcmp(text, "int1") == 0;
+    if (out->trap_int1 || strcmp(text, "int3") == 0)
+        return true;
+    tool_say("--trap-byte '%s': it is int3 or int1", text);
     return false;
 }
 
@@ -248,6 +263,7 @@ static bool parse_option(int option, int argc, char **argv, struct options *out)
     case 'G': return parse_debug(optarg, out);
     case OPTION_CPU: return parse_vendor(optarg, out);
     case OPTION_STEP: return parse_step(optarg, out);
+    case OPTION_TRAP_BYTE: return parse_trap_byte(optarg, out);
     case OPTION_SERIAL: return parse_serial(optarg, out);
     case OPTION_EXIT_PORT: {
         const char *text = following_number(argc, argv);

@@ -22,6 +22,7 @@ struct options {
     const char *soft_only;  /* an option that only the soft engine has; NULL: none was given */
     struct kvm_verdict kvm; /* unless the soft engine was named, or is needed */
     bool no_shadow_step;
+    bool trap_int1;     /* -e kvm: INT1 for breakpoints */
     unsigned step_ways; /* enum ringside_step_way; 0: all */
     bool debug;         /* -G was given */
     bool hold;          /* at the first instruction, until a debugger says go */

@@ -142,6 +142,7 @@ static int build_machine(struct run *run)
         .vm = {options->ram_bytes, options->cpus, options->exit_port},
         .vendor = options->vendor,
         .no_shadow_step = options->no_shadow_step,
+        .trap_int1 = options->trap_int1,
         .ctx = run,
         .serial_out = guest_wrote,
         .serial_takes = console_takes,

@@ -68,6 +68,7 @@ struct engine_config {
     struct vm_config vm;
     enum soft_vendor vendor; /* of the soft engine; KVM's is the host's */
     bool no_shadow_step;     /* as in struct soft_config */
+    bool trap_int1;          /* KVM: INT1 in memory as a breakpoint, not INT3 */
     /* Called on the thread that calls run, whichever engine it is. */
     void *ctx;
     void (*serial_out)(void *ctx, uint8_t byte);
@@ -127,11 +128,12 @@ struct engine_ops {
 
 extern const struct engine_ops soft_engine, kvm_engine;
 
-/* Can /dev/kvm run a guest here, and is all there that debugging a kernel takes? */
+/* Can /dev/kvm run a guest here, and is all there that debugging a kernel takes?  With trap_int1 an
+ * INT1 has to stop it. */
 struct kvm_verdict {
     bool usable;
     char text[256]; /* what it lacks; empty: nothing */
 };
-void kvm_try(struct kvm_verdict *verdict);
+void kvm_try(bool trap_int1, struct kvm_verdict *verdict);
 
 #endif

@@ -31,9 +31,9 @@ def start_hello(machine, options, what):
     return debugger
 
 
-def check_software_breakpoints(machine, at):
+def check_software_breakpoints(machine, at, byte='int3'):
     place = at['square']
-    debugger = start_hello(machine, '', 'software breakpoints')
+    debugger = start_hello(machine, f'--trap-byte {byte}', f'software breakpoints by {byte}')
     clean = debugger.ask(f'm{place:x},20')
     assert debugger.ask(f'Z0,{place:x},1') == 'OK'
     assert debugger.ask(f'm{place:x},20') == clean, 'an inserted breakpoint is not shown'
@@ -43,7 +43,7 @@ def check_software_breakpoints(machine, at):
         assert debugger.number(RDI) == n
     assert debugger.ask(f'z0,{place:x},1') == 'OK'
     debugger.send('vCont;c')
-    machine.expect('sum 30\n', 'an INT3 in memory stops each time, and is stepped off')
+    machine.expect('sum 30\n', f'an {byte} in memory stops each time, and is stepped off')
     machine.type('int3\n')
     machine.expect('breakpoints 1\n', 'an INT3 of the guest is its own')
     debugger.interrupt()
@@ -61,12 +61,16 @@ def check_software_breakpoints(machine, at):
     machine.expect('breakpoints 3\n', 'under a breakpoint it is met, then executed')
     debugger.interrupt()
     many = range(place, place + 100)  # all that runs next, and the bytes between
-    assert {debugger.ask(f'Z0,{byte:x},1') for byte in many} == {'OK'}
+    assert {debugger.ask(f'Z0,{each:x},1') for each in many} == {'OK'}
     assert debugger.ask('D') == 'OK'
     machine.type('sum 4\n')
     machine.expect('sum 30\n', 'nothing is left after a detach')
     machine.type('poweroff\n')
     machine.expect(r'host: status 0\n', 'the guest goes its own way')
+
+
+def check_int1(machine, at):
+    check_software_breakpoints(machine, at, 'int1')
 
 
 def end(machine, debugger):
@@ -145,9 +149,9 @@ def check_watchpoints(machine, at):
     end(machine, debugger)
 
 
-def run_guest(machine, name, packets):
+def run_guest(machine, name, packets, byte='int3'):
     """What a guest of tests/guest prints with these set."""
-    options = f'-k /{name} -m 64 --exit-port --serial file:/out'
+    options = f'-k /{name} -m 64 --exit-port --serial file:/out --trap-byte {byte}'
     if packets:
         debugger = machine.debug(options, f'{name}, beside {" ".join(packets)}')
         for packet in packets:
@@ -165,14 +169,15 @@ def check_own_debug_registers(machine, _):
     for name in ('debug', 'exceptions'):
         alone = run_guest(machine, name, ())
         assert name != 'debug' or 'two access breakpoints: #DB at +8 dr6 ffff0ff6' in alone, alone
-        beside = run_guest(machine, name, ('Z0,9000,1', 'Z1,9100,1', 'Z2,9200,8'))
-        assert alone == beside, next(x for x in zip(alone.splitlines(), beside.splitlines())
-                                     if x[0] != x[1])
+        for byte in ('int3', 'int1'):
+            beside = run_guest(machine, name, ('Z0,9000,1', 'Z1,9100,1', 'Z2,9200,8'), byte)
+            assert alone == beside, next(x for x in zip(alone.splitlines(), beside.splitlines())
+                                         if x[0] != x[1])
     print("ok: the guest's own debug exceptions are the same beside ours")
 
 
-CHECKS = (check_chosen, check_soak, check_software_breakpoints, check_steps, check_steps_hold_interrupts,
-          check_watchpoints, check_own_debug_registers)
+CHECKS = (check_chosen, check_soak, check_software_breakpoints, check_int1, check_steps,
+          check_steps_hold_interrupts, check_watchpoints, check_own_debug_registers)
 
 
 def main():

@@ -208,7 +208,7 @@ int main(int argc, char **argv)
 
     if (!rounds)
         session_fail("usage: soak_kicks ROUNDS");
-    kvm_try(&verdict);
+    kvm_try(false, &verdict);
     if (!verdict.usable) {
         printf("%s\n", verdict.text);
         return SKIPPED;

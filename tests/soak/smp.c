@@ -199,7 +199,7 @@ static void need_kvm(void)
 {
     struct kvm_verdict verdict;
 
-    kvm_try(&verdict);
+    kvm_try(false, &verdict);
     if (verdict.usable)
         return;
     printf("%s\n", verdict.text);

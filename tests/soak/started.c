@@ -83,7 +83,7 @@ int main(void)
 {
     struct kvm_verdict verdict;
 
-    kvm_try(&verdict);
+    kvm_try(false, &verdict);
     if (!verdict.usable) {
         printf("%s\n", verdict.text);
         return SKIPPED;

@@ -13,8 +13,9 @@ static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
     const struct kvm_machine *machine = vcpu->machine;
     struct kvm_guest_debug debug = {.control = 0};
 
-    if (machine->pages.trap_pages)
-        debug.control |= KVM_GUESTDBG_USE_SW_BP;
+    if (machine->pages.trap_pages) /* INT1 comes as #DB does, by the flag of the registers */
+        debug.control |=
+            machine->trap_byte == KVM_INT1 ? KVM_GUESTDBG_USE_HW_BP : KVM_GUESTDBG_USE_SW_BP;
     kvm_dr_fill(vcpu, &debug, single_step);
     if (single_step)
         debug.control |= KVM_GUESTDBG_SINGLESTEP;
@@ -82,15 +83,11 @@ void kvm_debug_changed(struct kvm_machine *machine)
 
 /* --- What KVM_EXIT_DEBUG means ---------------------------------------------------------------- */
 
-static bool is_ours(struct kvm_vcpu *vcpu, uint64_t linear)
+static bool is_ours(const struct kvm_vcpu *vcpu, uint64_t linear)
 {
-    struct kvm_machine *machine = vcpu->machine;
     uint64_t gpa;
 
-    pthread_mutex_lock(&machine->server_lock);
-    bool ours = kvm_place_of(vcpu, linear, &gpa) && kvm_breakpoint_at(machine, gpa);
-    pthread_mutex_unlock(&machine->server_lock);
-    return ours;
+    return kvm_place_of(vcpu, linear, &gpa) && kvm_breakpoint_at(vcpu->machine, gpa);
 }
 
 /*
@@ -166,7 +163,12 @@ static bool db_exit(struct kvm_vcpu *vcpu, uint64_t conditions, struct ringside_
         give_to_guest(vcpu, own, met.is_fault);
         return false;
     }
-    /* A MOV DR that we intercept, or INT1, which is not skipped for us. */
+    if (!conditions && vcpu->machine->trap_byte == KVM_INT1 &&
+        is_ours(vcpu, vcpu->run->debug.arch.pc)) {
+        exit->reason = RINGSIDE_EXIT_BREAKPOINT;
+        return true;
+    }
+    /* A MOV DR that we intercept, or the guest's INT1, which is not skipped for us. */
     exit->reason = RINGSIDE_EXIT_DECLINED;
     return conditions & X86_DR6_BD || !conditions;
 }
@@ -177,12 +179,11 @@ bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
     const struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
     uint64_t conditions = arch->dr6 & (X86_DR6_B | X86_DR6_BD | X86_DR6_BS | X86_DR6_BT);
 
-    if (arch->exception == X86_EXC_BP)
-        return int3_exit(vcpu, exit);
-    if (has_stalled(vcpu, conditions))
+    if (arch->exception != X86_EXC_BP && has_stalled(vcpu, conditions))
         return false;
     pthread_mutex_lock(&machine->server_lock);
-    bool told = db_exit(vcpu, conditions, exit);
+    bool told =
+        arch->exception == X86_EXC_BP ? int3_exit(vcpu, exit) : db_exit(vcpu, conditions, exit);
     pthread_mutex_unlock(&machine->server_lock);
     return told;
 }

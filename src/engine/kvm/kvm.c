@@ -140,8 +140,10 @@ static void *create(const struct engine_config *config, int *error)
     machine->fd = machine->vm_fd = machine->pages.memory_fd = -1;
     machine->began = host_ns();
     machine->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    kvm_find_features(&machine->features, why, sizeof why);
-    machine->trap_byte = machine->features & KVM_CAN_INT3 ? KVM_INT3 : 0;
+    kvm_find_features(config->trap_int1, &machine->features, why, sizeof why);
+    machine->trap_byte = machine->features & KVM_CAN_INT1   ? KVM_INT1
+                         : machine->features & KVM_CAN_INT3 ? KVM_INT3
+                                                            : 0;
     host.ctx = machine;
     *error = machine->event < 0 ? -errno : 0;
     if (!*error)

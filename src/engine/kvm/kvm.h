@@ -31,9 +31,10 @@ enum kvm_feature {
     KVM_CAN_BAR_WRITES = 1 << 7,  /* writes to protected pages come to us (pages.h) */
     KVM_CAN_BAR_CODE = 1 << 8,    /* and all else that needs such a page */
     KVM_CAN_CALL_OFF = 1 << 9,    /* a pending signal ends KVM_RUN before the guest runs */
+    KVM_CAN_INT1 = 1 << 10,       /* an INT1 exits; found out only if asked for */
 };
 
-enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_INT3 = 0xcc };
+enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_INT3 = 0xcc, KVM_INT1 = 0xf1 };
 enum { KVM_STALLS_MAX = 32 }; /* more than an instruction has pages to be mapped, tables included */
 #define KVM_LOOK (SIGRTMIN + 1) /* pending, it calls an entry off: kvm_take_interrupt() */
 #define KVM_KICK SIGRTMIN       /* wakes a thread out of KVM_RUN; nothing is done in its handler */
@@ -281,6 +282,6 @@ char *kvm_report(struct kvm_vcpu *vcpu, int error); /* an errno value, or 0: see
 void kvm_count(const struct kvm_machine *machine, char *text, size_t size);
 
 /* try.c: enum kvm_feature of this host; false, with the reason: it cannot run a guest */
-bool kvm_find_features(unsigned *features, char *why, size_t size);
+bool kvm_find_features(bool trap_int1, unsigned *features, char *why, size_t size);
 
 #endif
