@@ -149,6 +149,22 @@ def check_watchpoints(machine, at):
     end(machine, debugger)
 
 
+def check_barred_code(machine, at):
+    """Code on a page whose reads are watched: its OUTs are stepped by hardware, which stops after them."""
+    debugger = machine.debug(HELLO, 'code on a page that is kept from the guest')
+    commands = f'{at["commands"]:x},40'
+    assert debugger.ask(f'Z1,{at["serial_start"]:x},1') == 'OK'
+    assert debugger.stopped(debugger.ask('vCont;c')) == at['serial_start']
+    assert debugger.ask(f'Z3,{commands}') == 'OK'
+    assert debugger.ask(f'Z1,{at["interrupts_start"]:x},1') == 'OK'
+    assert debugger.stopped(debugger.ask('vCont;c')) == at['interrupts_start']
+    assert debugger.ask(f'z3,{commands}') == 'OK'
+    debugger.send('vCont;c')
+    machine.expect('hello> ', 'each is one step')
+    debugger.interrupt()
+    end(machine, debugger)
+
+
 def run_guest(machine, name, packets, byte='int3'):
     """What a guest of tests/guest prints with these set."""
     options = f'-k /{name} -m 64 --exit-port --serial file:/out --trap-byte {byte}'
@@ -177,7 +193,8 @@ def check_own_debug_registers(machine, _):
 
 
 CHECKS = (check_chosen, check_soak, check_software_breakpoints, check_int1, check_steps,
-          check_steps_hold_interrupts, check_watchpoints, check_own_debug_registers)
+          check_steps_hold_interrupts, check_watchpoints, check_barred_code,
+          check_own_debug_registers)
 
 
 def main():

@@ -16,6 +16,10 @@ static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
     if (machine->pages.trap_pages) /* INT1 comes as #DB does, by the flag of the registers */
         debug.control |=
             machine->trap_byte == KVM_INT1 ? KVM_GUESTDBG_USE_HW_BP : KVM_GUESTDBG_USE_SW_BP;
+    if (vcpu->single_step && machine->features & KVM_STEPS_STALL) {
+        debug.control |= KVM_GUESTDBG_USE_HW_BP; /* a stray #DB comes to us */
+        vcpu->stray = vcpu->entries + 1;
+    }
     kvm_dr_fill(vcpu, &debug, single_step);
     if (single_step)
         debug.control |= KVM_GUESTDBG_SINGLESTEP;
@@ -106,6 +110,15 @@ static bool has_stalled(struct kvm_vcpu *vcpu, uint64_t conditions)
     return memcmp(&now, &vcpu->before, sizeof now) == 0;
 }
 
+/* Such a trap may even come when the step is over, for the page of the next instruction. */
+static bool is_stray(const struct kvm_vcpu *vcpu, uint64_t conditions)
+{
+    struct kvm_regs now;
+
+    return conditions & X86_DR6_BS && !vcpu->single_step && vcpu->stray == vcpu->entries &&
+           !ioctl(vcpu->fd, KVM_GET_REGS, &now) && !(now.rflags & X86_FLAG_TF);
+}
+
 /* The kernel leaves RF to the processor, of which not every model sets it. */
 static void give_to_guest(struct kvm_vcpu *vcpu, uint64_t dr6, bool is_fault)
 {
@@ -179,7 +192,8 @@ bool kvm_debug_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
     const struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
     uint64_t conditions = arch->dr6 & (X86_DR6_B | X86_DR6_BD | X86_DR6_BS | X86_DR6_BT);
 
-    if (arch->exception != X86_EXC_BP && has_stalled(vcpu, conditions))
+    if (arch->exception != X86_EXC_BP &&
+        (has_stalled(vcpu, conditions) || is_stray(vcpu, conditions)))
         return false;
     pthread_mutex_lock(&machine->server_lock);
     bool told =

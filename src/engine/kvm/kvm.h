@@ -87,6 +87,7 @@ struct kvm_vcpu {
     bool single_step; /* the kernel has KVM_GUESTDBG_SINGLESTEP: then it hides RFLAGS.TF */
     unsigned stalls;  /* of this step, with KVM_STEPS_STALL: */
     struct kvm_regs before;
+    uint64_t stray; /* the entry that may have one trap more, behind the last step */
     uint32_t debug; /* KVM_GUESTDBG_* as the kernel has them */
     struct kvm_dr dr[KVM_HW_SLOTS];
     bool own_changed; /* the guest's debug registers, since they went into dr */
