@@ -121,9 +121,11 @@ static void run(struct ringside *rs, struct rsp_cursor *in, struct rsp_out *out)
     while (rsp_left(in) && in->end[-1] == ' ')
         in->end--;
     for (unsigned i = 0; i < COMMANDS; i++) {
-        if (!exists(rs, &commands[i]) || !rsp_monitor_word(in, commands[i].name))
+        if (!rsp_monitor_word(in, commands[i].name))
             continue;
-        if (!commands[i].handler(rs, in, out)) {
+        if (!exists(rs, &commands[i])) {
+            rsp_put_text(out, "the engine that runs this guest cannot do that\n");
+        } else if (!commands[i].handler(rs, in, out)) {
             out->length = 0;
             put_usage(out, &commands[i]);
         }
