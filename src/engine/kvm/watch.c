@@ -143,7 +143,7 @@ static int insert_paged(struct kvm_machine *machine, enum ringside_watch_kind ki
     watch->kind = kind;
     watch->address = linear;
     watch->length = length;
-    for (uint64_t at = linear; at != end && !error; at += watch->piece[watch->pieces - 1].length) {
+    for (uint64_t at = linear; at != end; at += watch->piece[watch->pieces - 1].length) {
         error = find_piece(machine, watch, at);
         if (!error)
             error = join(machine, &watch->piece[watch->pieces]);
