@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "debug/debug.h"
 #include "debug/trace.h"
+#include "x86/segment.h"
 
 /* A breakpoint is in one list: of those at the same place, or of those that have none yet. */
 static void list_join(struct debug_breakpoint **first, struct debug_breakpoint *breakpoint)
@@ -245,7 +246,7 @@ static bool find(struct debug *debug, unsigned vcpu, struct place_of_rip *at)
     regs = debug_regs(debug, vcpu);
     if (!regs)
         return false;
-    linear = debug_linear_rip(regs);
+    linear = x86_linear_rip(regs);
     if (debug->pending) {
         at->pending = debug_table_find(&debug->breakpoints, linear);
         if (at->pending && at->pending->place != DEBUG_LINEAR)

@@ -224,7 +224,6 @@ void debug_hook_steps(struct debug *debug);
 /* registers.c; stopped */
 const struct ringside_regs *debug_regs(struct debug *debug, unsigned vcpu); /* NULL: failed */
 int debug_set_regs(struct debug *debug, unsigned vcpu, const struct ringside_regs *regs);
-uint64_t debug_linear_rip(const struct ringside_regs *regs); /* CS base and RIP */
 
 const char *debug_mode(const struct ringside_regs *regs); /* in words */
 unsigned debug_ring(const struct ringside_regs *regs);    /* the current privilege level */

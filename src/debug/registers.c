@@ -23,15 +23,6 @@ int debug_set_regs(struct debug *debug, unsigned vcpu, const struct ringside_reg
     return error;
 }
 
-uint64_t debug_linear_rip(const struct ringside_regs *regs)
-{
-    const struct ringside_segment *cs = &regs->seg[RINGSIDE_CS];
-
-    if ((regs->efer & X86_EFER_LMA) && (cs->access & X86_SEG_L))
-        return regs->rip;
-    return (uint32_t)(cs->base + regs->rip);
-}
-
 const char *debug_mode(const struct ringside_regs *regs)
 {
     uint16_t cs = regs->seg[RINGSIDE_CS].access;

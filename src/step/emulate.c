@@ -5,6 +5,7 @@
 #include "cpu/cpu.h"
 #include "step/internal.h"
 #include "x86/regs.h"
+#include "x86/segment.h"
 
 /*
  * No hardware is used, so there is nothing that could leak, on any engine.  What this CPU does not
@@ -242,12 +243,7 @@ static bool in_range(const struct step_emulator *e, const struct step_request *r
 
 static bool code_watched(const struct step_emulator *e)
 {
-    const struct ringside_regs *r = &e->cpu.r;
-    bool long_code = e->cpu.width == X86_CODE64;
-
-    return e->step->code_watches &&
-           e->step->code_watch(e->step->owner,
-                               long_code ? r->rip : (uint32_t)(r->seg[RINGSIDE_CS].base + r->rip));
+    return e->step->code_watches && e->step->code_watch(e->step->owner, x86_linear_rip(&e->cpu.r));
 }
 
 static void fill_watch(const struct step_emulator *e, struct ringside_exit *exit)

@@ -15,6 +15,14 @@
  */
 enum { ACCESS_SHIFT = 40, ACCESS_MASK = 0xf0ff };
 
+uint64_t x86_linear_rip(const struct ringside_regs *regs)
+{
+    const struct ringside_segment *cs = &regs->seg[RINGSIDE_CS];
+    bool long_code = regs->efer & X86_EFER_LMA && cs->access & X86_SEG_L;
+
+    return long_code ? regs->rip : (uint32_t)(cs->base + regs->rip);
+}
+
 uint16_t x86_segment_access(uint64_t descriptor)
 {
     return descriptor >> ACCESS_SHIFT & ACCESS_MASK;

@@ -34,6 +34,8 @@ enum { X86_SELECTOR_RPL = 3, X86_SELECTOR_LDT = 1 << 2, X86_SELECTOR_INDEX = 0xf
 struct ringside_segment x86_segment_decode(const uint64_t descriptor[2], uint16_t selector);
 /* The other way; limits that do not fit 20 bits are stored in pages, whatever seg says in G. */
 void x86_segment_encode(uint64_t descriptor[2], const struct ringside_segment *seg);
+/* Where the instruction at CS:RIP is; outside 64-bit code addresses have 32 bits. */
+uint64_t x86_linear_rip(const struct ringside_regs *regs);
 /* The access rights alone, layout of ringside_segment.access. */
 uint16_t x86_segment_access(uint64_t descriptor);
 

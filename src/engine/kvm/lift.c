@@ -1,20 +1,13 @@
 /* What keeps a vCPU from executing one instruction, out of its way while hardware steps it. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "engine/kvm/kvm.h"
-#include "x86/regs.h"
+#include "x86/segment.h"
 
 /*
  * The server sees to it that the other vCPUs are parked meanwhile, as for any breakpoint that a
  * step goes off from: there, and where the kernel has declined.
  */
 enum { INSN_MAX = 15 };
-
-static uint64_t linear_rip(const struct ringside_regs *regs)
-{
-    bool long_code = regs->efer & X86_EFER_LMA && regs->seg[RINGSIDE_CS].access & X86_SEG_L;
-
-    return long_code ? regs->rip : (uint32_t)(regs->seg[RINGSIDE_CS].base + regs->rip);
-}
 
 static bool is_barred(const struct kvm_vcpu *vcpu, uint64_t linear, uint64_t *page_gpa)
 {
@@ -48,7 +41,7 @@ bool kvm_lift_declined(struct kvm_vcpu *vcpu)
     enum kvm_lift had = machine->pages.lift;
     bool known = had != KVM_LIFT_ALL && !kvm_regs_read(vcpu, &regs);
     if (known) {
-        vcpu->declined = linear_rip(&regs);
+        vcpu->declined = x86_linear_rip(&regs);
         vcpu->needs = had == KVM_LIFT_NOTHING && is_code_barred(vcpu, vcpu->declined)
                           ? KVM_LIFT_CODE
                           : KVM_LIFT_ALL;
@@ -83,7 +76,7 @@ int kvm_lift(struct kvm_vcpu *vcpu)
 
     if (error)
         return error;
-    uint64_t linear = linear_rip(&regs);
+    uint64_t linear = x86_linear_rip(&regs);
     if (vcpu->declined == linear) {
         if (vcpu->needs == KVM_LIFT_CODE)
             is_code_barred(vcpu, linear);

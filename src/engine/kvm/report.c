@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "engine/kvm/kvm.h"
-#include "x86/regs.h"
+#include "x86/segment.h"
 
 static void say_reason(FILE *out, const struct kvm_vcpu *vcpu, int error)
 {
@@ -37,10 +37,8 @@ static void say_reason(FILE *out, const struct kvm_vcpu *vcpu, int error)
 
 static void say_code(FILE *out, const struct kvm_vcpu *vcpu, const struct ringside_regs *regs)
 {
-    uint64_t linear = regs->rip;
+    uint64_t linear = x86_linear_rip(regs);
 
-    if (!(regs->efer & X86_EFER_LMA && regs->seg[RINGSIDE_CS].access & X86_SEG_L))
-        linear = (uint32_t)(regs->seg[RINGSIDE_CS].base + regs->rip);
     fprintf(out, "  code at 0x%" PRIx64 ":", linear);
     for (unsigned i = 0; i < 15; i++) {
         struct kvm_translation place = {.linear_address = linear + i};

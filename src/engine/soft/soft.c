@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "x86/regs.h"
+#include "x86/segment.h"
 
 enum { CODE_BYTES = 24 << 20, CACHE_LINE = 64 };
 
@@ -307,9 +308,7 @@ static bool someone_sleeps(struct soft *soft)
 /* The bytes at RIP, as far as they can be read. */
 static void describe_code(struct cpu *cpu, char *text, size_t size)
 {
-    const struct ringside_regs *r = &cpu->r;
-    bool code64 = r->efer & X86_EFER_LMA && r->seg[RINGSIDE_CS].access & X86_SEG_L;
-    uint64_t linear = code64 ? r->rip : (uint32_t)(r->seg[RINGSIDE_CS].base + r->rip);
+    uint64_t linear = x86_linear_rip(&cpu->r);
     struct x86_insn insn;
     uint8_t byte;
     unsigned length = cpu_peek(cpu, &insn) == CPU_NEXT ? insn.length : 1;

@@ -7,6 +7,7 @@
 
 #include "x86/paging.h"
 #include "x86/regs.h"
+#include "x86/segment.h"
 
 enum { PAGE = 4096, PHYS_BITS = 52 };
 
@@ -217,8 +218,7 @@ static bool read_entry(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
 bool soft_breakpoint_hit(struct soft *soft, unsigned index, struct ringside_exit *exit)
 {
     const struct ringside_regs *r = &soft->vcpu[index].cpu->r;
-    bool long_mode = r->efer & X86_EFER_LMA && r->seg[RINGSIDE_CS].access & X86_SEG_L;
-    uint64_t linear = long_mode ? r->rip : (uint32_t)(r->seg[RINGSIDE_CS].base + r->rip);
+    uint64_t linear = x86_linear_rip(r);
     struct x86_paging paging = {r->cr0, r->cr3, r->cr4, r->efer, PHYS_BITS};
     struct x86_walk walk;
 
