@@ -12,6 +12,8 @@
 enum { FCW = 0, FSW = 2, FTW = 4, FOP = 6, FIP = 8, FDP = 16, MXCSR = 24, ST = 32, XMM = 160 };
 enum { HEADER = 512, XSAVE_MIN = 4096 };
 enum component { X87, SSE, AVX, OPMASK = 5, ZMM_HIGH, HIGH_ZMM };
+_Static_assert((int)HIGH_ZMM < (int)KVM_XSAVE_COMPONENTS,
+               "struct kvm_machine has a place for each");
 enum { FCW_INIT = 0x37f, MXCSR_INIT = 0x1f80 };
 
 /* Where the bytes of vector registers [first, first + 16) lie, and which of each register. */
@@ -35,6 +37,18 @@ static size_t offset_of(enum component component, size_t bytes, size_t area)
     return offset;
 }
 
+void kvm_find_xsave(struct kvm_machine *machine)
+{
+    int size = ioctl(machine->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
+
+    machine->xsave_size = size > XSAVE_MIN ? (size_t)size : XSAVE_MIN;
+    for (unsigned p = 0; p < PARTS; p++)
+        machine->xsave_offset[parts[p].component] =
+            offset_of(parts[p].component, 16 * parts[p].bytes, machine->xsave_size);
+    machine->xsave_offset[OPMASK] =
+        offset_of(OPMASK, sizeof((struct ringside_fpu *)0)->opmask, machine->xsave_size);
+}
+
 static int get(struct kvm_vcpu *vcpu, uint8_t *area)
 {
     unsigned long request = vcpu->machine->xsave_size > XSAVE_MIN ? KVM_GET_XSAVE2 : KVM_GET_XSAVE;
@@ -53,7 +67,7 @@ static void use(uint8_t *area, enum component component)
     area[HEADER] |= (uint8_t)(1 << component);
 }
 
-static void unpack(const uint8_t *area, size_t size, struct ringside_fpu *out)
+static void unpack(const uint8_t *area, const size_t *offsets, struct ringside_fpu *out)
 {
     memset(out, 0, sizeof *out);
     out->fcw = FCW_INIT;
@@ -76,19 +90,19 @@ static void unpack(const uint8_t *area, size_t size, struct ringside_fpu *out)
         memcpy(out->vector[i], area + XMM + 16 * i, 16);
     for (unsigned p = 0; p < PARTS; p++) {
         const struct part *part = &parts[p];
-        size_t offset = offset_of(part->component, 16 * part->bytes, size);
+        size_t offset = offsets[part->component];
         if (!offset || !is_used(area, part->component))
             continue;
         for (unsigned i = 0; i < 16; i++)
             memcpy((char *)out->vector[part->first + i] + part->from,
                    area + offset + part->bytes * i, part->bytes);
     }
-    size_t offset = offset_of(OPMASK, sizeof out->opmask, size);
+    size_t offset = offsets[OPMASK];
     if (offset && is_used(area, OPMASK))
         memcpy(out->opmask, area + offset, sizeof out->opmask);
 }
 
-static void pack(const struct ringside_fpu *in, uint8_t *area, size_t size)
+static void pack(const struct ringside_fpu *in, uint8_t *area, const size_t *offsets)
 {
     memcpy(area + FCW, &in->fcw, 2);
     memcpy(area + FSW, &in->fsw, 2);
@@ -107,7 +121,7 @@ static void pack(const struct ringside_fpu *in, uint8_t *area, size_t size)
     use(area, SSE);
     for (unsigned p = 0; p < PARTS; p++) {
         const struct part *part = &parts[p];
-        size_t offset = offset_of(part->component, 16 * part->bytes, size);
+        size_t offset = offsets[part->component];
         bool zero = true;
         for (unsigned i = 0; offset && i < 16; i++) {
             const char *from = (const char *)in->vector[part->first + i] + part->from;
@@ -118,7 +132,7 @@ static void pack(const struct ringside_fpu *in, uint8_t *area, size_t size)
         if (!zero) /* else it stays as used or unused as it was: that is zero, too */
             use(area, part->component);
     }
-    size_t offset = offset_of(OPMASK, sizeof in->opmask, size);
+    size_t offset = offsets[OPMASK];
     static const uint64_t none[8];
     if (offset) {
         memcpy(area + offset, in->opmask, sizeof in->opmask);
@@ -137,7 +151,7 @@ int kvm_fpu_read(struct kvm_vcpu *vcpu, struct ringside_fpu *out)
         area = calloc(1, size);
         error = area ? get(vcpu, area) : RINGSIDE_EIO;
         if (!error)
-            unpack(area, size, &vcpu->fpu);
+            unpack(area, vcpu->machine->xsave_offset, &vcpu->fpu);
         vcpu->fpu_known = !error;
         free(area);
     }
@@ -154,7 +168,7 @@ int kvm_fpu_write(struct kvm_vcpu *vcpu, const struct ringside_fpu *in)
 
     vcpu->fpu_known = false; /* the processor may normalise what it is given */
     if (!error) {
-        pack(in, area, size);
+        pack(in, area, vcpu->machine->xsave_offset);
         if (ioctl(vcpu->fd, KVM_SET_XSAVE, area))
             error = RINGSIDE_EINVAL;
     }

@@ -77,8 +77,7 @@ static int make_kernel_side(struct kvm_machine *machine)
     if (machine->vm_fd < 0)
         return -errno;
     machine->run_size = (size_t)ioctl(machine->fd, KVM_GET_VCPU_MMAP_SIZE, 0);
-    int xsave = ioctl(machine->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XSAVE2);
-    machine->xsave_size = xsave > 4096 ? (size_t)xsave : 4096;
+    kvm_find_xsave(machine);
     ioctl(machine->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity);
     ioctl(machine->vm_fd, KVM_SET_TSS_ADDR, TSS_PAGES);
     ioctl(machine->vm_fd, KVM_ENABLE_CAP,

@@ -34,7 +34,13 @@ enum kvm_feature {
     KVM_CAN_INT1 = 1 << 10,       /* an INT1 exits; found out only if asked for */
 };
 
-enum { KVM_HW_SLOTS = 4, KVM_QUEUE = 1 << 16, KVM_INT3 = 0xcc, KVM_INT1 = 0xf1 };
+enum {
+    KVM_HW_SLOTS = 4,
+    KVM_QUEUE = 1 << 16,
+    KVM_XSAVE_COMPONENTS = 8,
+    KVM_INT3 = 0xcc,
+    KVM_INT1 = 0xf1
+};
 enum { KVM_STALLS_MAX = 32 }; /* more than an instruction has pages to be mapped, tables included */
 #define KVM_LOOK (SIGRTMIN + 1) /* pending, it calls an entry off: kvm_take_interrupt() */
 #define KVM_KICK SIGRTMIN       /* wakes a thread out of KVM_RUN; nothing is done in its handler */
@@ -168,6 +174,7 @@ struct kvm_machine {
     uint32_t msrs[KVM_MSRS_MAX]; /* those of struct ringside_regs that this host has */
     unsigned msr_count;
     size_t xsave_size;
+    size_t xsave_offset[KVM_XSAVE_COMPONENTS]; /* 0: not there */
 };
 
 /* kvm.c */
@@ -212,6 +219,7 @@ int kvm_regs_write(struct kvm_vcpu *vcpu, const struct ringside_regs *in);
 int kvm_msr_read(struct kvm_vcpu *vcpu, uint32_t msr, uint64_t *out);
 int kvm_msr_write(struct kvm_vcpu *vcpu, uint32_t msr, uint64_t in);
 int kvm_queue_exception(struct kvm_vcpu *vcpu, uint8_t vector, uint64_t dr6); /* #BP or #DB */
+void kvm_find_xsave(struct kvm_machine *machine);
 int kvm_fpu_read(struct kvm_vcpu *vcpu, struct ringside_fpu *out);
 int kvm_fpu_write(struct kvm_vcpu *vcpu, const struct ringside_fpu *in);
 
