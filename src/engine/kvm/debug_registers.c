@@ -42,12 +42,21 @@ static bool is_passed(const struct kvm_vcpu *vcpu, const struct kvm_watch *watch
     return vcpu->passing && watch->kind == RINGSIDE_WATCH_EXEC && watch->address == vcpu->passed;
 }
 
+/* The guest's own, for which the kernel is asked if it has not been. */
+static bool read_own(struct kvm_vcpu *vcpu, struct kvm_debugregs *own)
+{
+    if (!vcpu->state_known)
+        return !ioctl(vcpu->fd, KVM_GET_DEBUGREGS, own);
+    *own = vcpu->state.debug;
+    return true;
+}
+
 static void share(struct kvm_vcpu *vcpu, struct kvm_guest_debug *debug)
 {
     struct kvm_debugregs own;
     unsigned i = 0;
 
-    if (ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &own))
+    if (!read_own(vcpu, &own))
         return;
     for (unsigned number = 0; number < KVM_HW_SLOTS; number++) {
         if (!is_enabled(own.dr7, number))
@@ -116,7 +125,9 @@ struct kvm_dr_met kvm_dr_met(struct kvm_vcpu *vcpu, uint64_t dr6)
     struct kvm_dr_met met = {.ours = NULL};
     struct kvm_debugregs own = {.dr7 = 0};
 
-    ioctl(vcpu->fd, KVM_GET_DEBUGREGS, &own);
+    if (!vcpu->single_step) /* whose end would make it void; else the server reads it next */
+        kvm_state_read(vcpu);
+    read_own(vcpu, &own);
     met.detects = own.dr7 & X86_DR7_GD;
     met.theirs = met_by_guest(vcpu, dr6, own.dr7);
     for (unsigned number = 0; number < KVM_HW_SLOTS; number++)
