@@ -43,7 +43,7 @@ def start(command, **options):
 class Console:
     """The console of a machine, whose lines are waited for; input and output are file descriptors."""
 
-    seconds = 240  # that it may take
+    seconds = 800  # that it may take
 
     def __init__(self, process, output, input_):
         self.process, self.output, self.input = process, output, input_

@@ -10,7 +10,7 @@ class Debugger:
     def __init__(self, port, stream=None):
         self.socket = stream or socket.create_connection(('127.0.0.1', port), 10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.bytes = b''
         reply = self.ask('QStartNoAckMode')
         assert reply == 'OK', reply
