@@ -53,8 +53,8 @@ static bool fails_alike(const struct cpu *cpu, const struct x86_insn *insn)
     case X86_INS:
     case X86_OUTS:
     case X86_RDTSC: return true;
+    case X86_WRMSR: return cpu->cpl != 0 || cpu_writes_address(cpu);
     case X86_RDMSR:
-    case X86_WRMSR:
     case X86_INVLPG:
     case X86_INVD:
     case X86_WBINVD:

@@ -193,6 +193,8 @@ uint64_t cpu_break_hits(const struct cpu *cpu, enum cpu_break_kind kind, uint64_
 
 /* The time stamp counter now (msr.c). */
 uint64_t cpu_tsc(const struct cpu *cpu);
+/* Is ECX an MSR that holds a linear address on every processor, and takes no other value? */
+bool cpu_writes_address(const struct cpu *cpu);
 
 #include "cpu/inline.h"
 

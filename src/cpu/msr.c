@@ -267,6 +267,18 @@ static int wrmsr(struct cpu *cpu, const struct x86_insn *insn)
     return CPU_SYNC;
 }
 
+bool cpu_writes_address(const struct cpu *cpu)
+{
+    switch ((uint32_t)cpu->r.gpr[RINGSIDE_RCX]) {
+    case X86_MSR_LSTAR:
+    case X86_MSR_CSTAR:
+    case X86_MSR_FS_BASE:
+    case X86_MSR_GS_BASE:
+    case X86_MSR_KERNEL_GS_BASE: return true;
+    default: return false;
+    }
+}
+
 static int require_tsc(struct cpu *cpu)
 {
     return cpu->r.cr4 & X86_CR4_TSD ? cpu_require_cpl0(cpu) : CPU_NEXT;

@@ -224,7 +224,8 @@ CODE(faults, "ud2\n .org faults + 16\n"
              "push %rax\n .org faults + 48\n"         /* likewise */
              "mov $0x12345, %ecx\n rdmsr\n .org faults + 64\n"
              "inb $0x80, %al\n .org faults + 80\n"
-             "lock addq $1, 0x3f0000");
+             "lock addq $1, 0x3f0000\n .org faults + 96\n"
+             "wrmsr");
 
 static void expect_fault(uint64_t rip, unsigned vector)
 {
@@ -247,22 +248,28 @@ static void foreseen(void **state)
     expect_fault(CODE_AT + 53, X86_EXC_GP); /* the engine has no such MSR */
     assert_int_equal(saved(0), 0);
     assert_int_equal(saved(1), CODE_AT + 53);
+    regs.gpr[RINGSIDE_RCX] = X86_MSR_LSTAR;
+    regs.gpr[RINGSIDE_RDX] = 0x8000; /* not canonical */
+    expect_fault(CODE_AT + 96, X86_EXC_GP);
 }
 
 CODE(completes, "mov %al, 0x200000\n .org completes + 16\n"
                 "pushf\n .org completes + 32\n"
                 "inb $0x80, %al\n .org completes + 48\n"
-                "lock addq $1, 0x200000");
+                "lock addq $1, 0x200000\n .org completes + 64\n"
+                "wrmsr");
 
 /* The trial leaves no trace: hardware does them. */
 static void left_to_hardware(void **state)
 {
     (void)state;
     MACHINE_CODE(m, completes);
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < 5; i++) {
         at_start();
         regs.rip = CODE_AT + 16 * i;
         regs.gpr[RINGSIDE_RAX] = 0x55;
+        regs.gpr[RINGSIDE_RCX] = X86_MSR_LSTAR;
+        regs.gpr[RINGSIDE_RDX] = 0;
         *machine_pte(m, DATA_AT) = DATA_AT | 7;
         assert_int_equal(step(RINGSIDE_STEP_TRAP_FLAG, true), STEP_ENTER);
         assert_true(armed && regs.rflags & X86_FLAG_TF);
