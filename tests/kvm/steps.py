@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Guests stepped by emulate and by trap-flag on a real kvm-amd inside QEMU's TCG.
+"""Guests stepped by emulate and by trap-flag, and events caught, on a real kvm-amd inside QEMU's TCG.
 
-usage: steps.py KVM-STEPS CLASSES GUEST...
+usage: steps.py KVM-STEPS KVM-EVENTS EVENTS-GUEST CLASSES GUEST...
 """
 # SPDX-License-Identifier: BSD-2-Clause
 import re
@@ -27,7 +27,7 @@ def line_of(image, behind):
 
 
 def main():
-    steps, classes, *guests = (Path(name).resolve() for name in sys.argv[1:])
+    steps, events, events_guest, classes, *guests = (Path(name).resolve() for name in sys.argv[1:])
     need_host()
     with tempfile.TemporaryDirectory() as folder:
         root, initrd, runs = (Path(folder) / name for name in ('root', 'initrd', 'guests'))
@@ -35,11 +35,11 @@ def main():
         runs.write_text(line_of(classes, 'recorders') +
                         ''.join(line_of(guest, 'pvh_start') for guest in guests))
         files = {image.stem: image for image in (classes, *guests)}
-        make_initrd(root, initrd, ROOT / 'tests/kvm/init-steps', {'kvm-steps': steps},
-                    {**files, 'guests': runs}, ('irqbypass', 'kvm', 'kvm-amd'))
+        make_initrd(root, initrd, ROOT / 'tests/kvm/init-steps', {'kvm-steps': steps, 'kvm-events': events},
+                    {**files, 'events': events_guest, 'guests': runs}, ('irqbypass', 'kvm', 'kvm-amd'))
         machine = Machine(initrd)
         try:
-            for name in files:
+            for name in ('events', *files):
                 said = machine.expect(rf'host: {name}\n(.*\n)*?host: status \d+', name)
                 assert 'host: status 0' in said, said
             machine.expect('host: done', 'all of it')

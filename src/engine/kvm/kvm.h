@@ -32,6 +32,7 @@ enum kvm_feature {
     KVM_CAN_BAR_CODE = 1 << 8,    /* and all else that needs such a page */
     KVM_CAN_CALL_OFF = 1 << 9,    /* a pending signal ends KVM_RUN before the guest runs */
     KVM_CAN_INT1 = 1 << 10,       /* an INT1 exits; found out only if asked for */
+    KVM_TELLS_FAULTS = 1 << 11,   /* an access to an MSR that faults exits, if asked for */
 };
 
 enum {
@@ -108,10 +109,9 @@ struct kvm_vcpu {
     uint64_t declined;
     enum kvm_lift needs;
     bool lifts; /* machine->pages.lift is for it */
-    /* An access that was served hit a watchpoint: told when its instruction is done. */
-    bool hit;
-    enum ringside_watch_kind hit_kind;
-    uint64_t hit_address;
+    /* What an access that was served is told as, when its instruction is done. */
+    bool owes;
+    struct ringside_exit owed;
 
     /* What was read of it, until kvm_state_forget(). */
     bool state_known, fpu_known;
@@ -171,6 +171,7 @@ struct kvm_machine {
     unsigned accessor;     /* whose local APIC the debugger sees */
     uint8_t ioapic_select; /* the debugger's, not the guest's */
 
+    unsigned msr_exits;          /* KVM_MSR_EXIT_REASON_* that the kernel was asked for */
     uint32_t msrs[KVM_MSRS_MAX]; /* those of struct ringside_regs that this host has */
     unsigned msr_count;
     size_t xsave_size;
@@ -222,6 +223,10 @@ int kvm_queue_exception(struct kvm_vcpu *vcpu, uint8_t vector, uint64_t dr6); /*
 void kvm_find_xsave(struct kvm_machine *machine);
 int kvm_fpu_read(struct kvm_vcpu *vcpu, struct ringside_fpu *out);
 int kvm_fpu_write(struct kvm_vcpu *vcpu, const struct ringside_fpu *in);
+
+/* msr_exit.c: accesses to MSRs that come to us */
+void kvm_msr_tell_faults(struct kvm_machine *machine); /* as long as a step is armed */
+void kvm_msr_exit(struct kvm_vcpu *vcpu);
 
 /* breakpoint.c: trap bytes in memory, and memory as if they were not there; server_lock held */
 int kvm_breakpoint_insert(struct kvm_machine *machine, uint64_t gpa);

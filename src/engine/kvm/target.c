@@ -72,6 +72,7 @@ static int arm(void *ctx, unsigned index, unsigned way, bool hold_interrupts)
         return error;
     vcpu->way = way;
     vcpu->hold = hold_interrupts;
+    kvm_msr_tell_faults(vcpu->machine);
     return RINGSIDE_OK; /* the kernel hears of it at the entry */
 }
 
@@ -82,6 +83,7 @@ static void disarm(void *ctx, unsigned index)
     vcpu->way = 0;
     kvm_end_single_step(vcpu);
     kvm_unlift(vcpu);
+    kvm_msr_tell_faults(vcpu->machine);
 }
 
 static int take_interrupt(void *ctx, unsigned index)

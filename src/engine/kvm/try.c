@@ -39,6 +39,10 @@ static const uint8_t with_cmpxchg16b[] = {0x31,      0xc0, 0x31, 0xd2,  0x31, 0x
                                           0x00,      0x00, 0xb0, VALUE, 0x88, 0x04, 0x25, 0x00,
                                           DATA >> 8, 0x00, 0x00, 0xe6,  PORT, 0xf4};
 
+/* mov $NO_MSR,%ecx; wrmsr */
+enum { NO_MSR = 0x12345, AT_WRMSR = 5 };
+static const uint8_t with_wrmsr[] = {0xb9, 0x45, 0x23, 0x01, 0x00, 0x0f, 0x30};
+
 struct guest {
     int kvm, vm, cpu;
     int error; /* of KVM_RUN: an errno value */
@@ -199,6 +203,12 @@ static bool could_not_fetch(const struct guest *guest)
            still_writable(guest, CODE, VALUE);
 }
 
+static bool told_of_msr(const struct guest *guest)
+{
+    return !guest->error && guest->run->exit_reason == KVM_EXIT_X86_WRMSR &&
+           guest->run->msr.index == NO_MSR && rip_is(guest, CODE + AT_WRMSR);
+}
+
 /* DR7: register 0 globally enabled, for the execution of code or for writes of one byte. */
 enum { DR7_CODE = X86_DR7_FIXED | 2, DR7_WRITE = X86_DR7_FIXED | 2 | 1 << 16 };
 
@@ -235,6 +245,7 @@ static const struct trial {
      met_data},
     {KVM_CAN_BAR_WRITES, plain, sizeof plain, {0}, could_not_write},
     {KVM_CAN_BAR_CODE, plain, sizeof plain, {0}, could_not_fetch},
+    {KVM_TELLS_FAULTS, with_wrmsr, sizeof with_wrmsr, {0}, told_of_msr},
 };
 enum { TRIALS = sizeof trials / sizeof trials[0] };
 
@@ -249,12 +260,18 @@ static const struct trial int1_trial = {
     met_int1,
 };
 
-/* Protects what the trial of this feature is about. */
-static bool bar(const struct guest *guest, unsigned feature)
+/* What the trial of this feature is about is protected, or asked for. */
+static bool prepare(const struct guest *guest, unsigned feature)
 {
-    if (feature == KVM_CAN_BAR_WRITES)
-        return !mprotect(guest->memory + DATA, SIZE - DATA, PROT_READ);
-    return feature != KVM_CAN_BAR_CODE || !mprotect(guest->memory + CODE, DATA - CODE, PROT_NONE);
+    struct kvm_enable_cap tell = {.cap = KVM_CAP_X86_USER_SPACE_MSR,
+                                  .args = {KVM_MSR_EXIT_REASON_UNKNOWN}};
+
+    switch (feature) {
+    case KVM_CAN_BAR_WRITES: return !mprotect(guest->memory + DATA, SIZE - DATA, PROT_READ);
+    case KVM_CAN_BAR_CODE: return !mprotect(guest->memory + CODE, DATA - CODE, PROT_NONE);
+    case KVM_TELLS_FAULTS: return !ioctl(guest->vm, KVM_ENABLE_CAP, &tell);
+    default: return true;
+    }
 }
 
 /* How many entries it takes: with a model of a processor a step may stall, see KVM_STEPS_STALL.
@@ -267,7 +284,7 @@ static unsigned passes(int kvm, const struct trial *trial)
 
     if (make(&guest, kvm, trial->code, trial->size) &&
         (!trial->debug.control || !ioctl(guest.cpu, KVM_SET_GUEST_DEBUG, &trial->debug)) &&
-        bar(&guest, trial->feature)) {
+        prepare(&guest, trial->feature)) {
         do {
             guest.error = ioctl(guest.cpu, KVM_RUN, 0) ? errno : 0;
             passed = trial->passed(&guest);

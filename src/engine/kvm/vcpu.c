@@ -133,23 +133,17 @@ static void internal_error(struct kvm_vcpu *vcpu)
         fail(vcpu, 0);
 }
 
-/* A watchpoint was hit by an instruction that is done now. */
-static void tell_hit(struct kvm_vcpu *vcpu)
+/* Of an instruction that is done now. */
+static void tell_owed(struct kvm_vcpu *vcpu)
 {
-    const struct ringside_exit exit = {
-        .reason = RINGSIDE_EXIT_WATCH,
-        .watch_kind = vcpu->hit_kind,
-        .watch_address = vcpu->hit_address,
-    };
-
-    vcpu->hit = false;
-    tell(vcpu, &exit);
+    vcpu->owes = false;
+    tell(vcpu, &vcpu->owed);
 }
 
 static void no_exit(struct kvm_vcpu *vcpu, int error, bool completed)
 {
-    if (error == EINTR && vcpu->hit)
-        tell_hit(vcpu);
+    if (error == EINTR && vcpu->owes)
+        tell_owed(vcpu);
     else if (error == EINTR || error == EAGAIN)
         tell(vcpu, &(struct ringside_exit){.reason = completed ? RINGSIDE_EXIT_EMULATED
                                                                : RINGSIDE_EXIT_OTHER});
@@ -173,7 +167,7 @@ static void enter_guest(struct kvm_vcpu *vcpu)
     vcpu->pages = __atomic_load_n(&vcpu->machine->pages.changes, __ATOMIC_SEQ_CST);
     if (!vcpu->way)
         vcpu->declined = KVM_NOWHERE; /* executed meanwhile; a step there again lifts no pages */
-    if (vcpu->hit || completes)       /* nothing but the rest of the instruction that did it */
+    if (vcpu->owes || completes)      /* nothing but the rest of the instruction that did it */
         __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&vcpu->inside, true, __ATOMIC_SEQ_CST);
     int result = ioctl(vcpu->fd, KVM_RUN, 0);
@@ -193,7 +187,17 @@ static void enter_guest(struct kvm_vcpu *vcpu)
         kvm_mmio_access(vcpu);
         vcpu->unfinished = true;
         break;
-    case KVM_EXIT_DEBUG: debug_exit(vcpu); break;
+    case KVM_EXIT_X86_RDMSR:
+    case KVM_EXIT_X86_WRMSR:
+        kvm_msr_exit(vcpu);
+        vcpu->unfinished = true;
+        break;
+    case KVM_EXIT_DEBUG:
+        if (vcpu->owes)
+            tell_owed(vcpu);
+        else
+            debug_exit(vcpu);
+        break;
     case KVM_EXIT_SHUTDOWN: shut_down(vcpu); break;
     case KVM_EXIT_INTERNAL_ERROR: internal_error(vcpu); break;
     case KVM_EXIT_INTR:

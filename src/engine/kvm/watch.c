@@ -170,11 +170,14 @@ void kvm_watch_accessed(struct kvm_vcpu *vcpu, uint64_t gpa, unsigned n, bool is
     const struct kvm_page *page = kvm_page_at(vcpu->machine, gpa);
 
     for (const struct kvm_piece *piece = page ? page->pieces : NULL; piece; piece = piece->next)
-        if (!vcpu->hit && is_seen(piece->watch, is_write) && gpa < piece->gpa + piece->length &&
+        if (!vcpu->owes && is_seen(piece->watch, is_write) && gpa < piece->gpa + piece->length &&
             piece->gpa < gpa + n) {
-            vcpu->hit = true;
-            vcpu->hit_kind = piece->watch->kind;
-            vcpu->hit_address = piece->linear + (gpa > piece->gpa ? gpa - piece->gpa : 0);
+            vcpu->owes = true;
+            vcpu->owed = (struct ringside_exit){
+                .reason = RINGSIDE_EXIT_WATCH,
+                .watch_kind = piece->watch->kind,
+                .watch_address = piece->linear + (gpa > piece->gpa ? gpa - piece->gpa : 0),
+            };
         }
 }
 
