@@ -7,6 +7,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/ringside.XXXXXX")
 console=$work/console
 gdb_log=$work/gdb
 ringside_log=$work/ringside
+deadline=$(($(date +%s) + 240)) # for all that is waited for
 pids=
 failures=0
 parts=0
@@ -47,13 +48,18 @@ session_verdict() {
     exit 1
 }
 
-# until_true SECONDS COMMAND...
+# need_stock_kernel: or the session ends as a skipped test.
+need_stock_kernel() {
+    [ -s .cache/vmlinuz ] && [ -s .cache/initrd ] || {
+        echo 'no stock kernel in .cache/: scripts/stock-kernel.sh says why'
+        exit 77
+    }
+}
+
+# until_true COMMAND...
 until_true() {
-    tries=$(($1 * 10))
-    shift
-    while ! "$@"; do
-        tries=$((tries - 1))
-        [ $tries -gt 0 ] || return 1
+    until "$@"; do
+        [ "$(date +%s)" -lt $deadline ] || return 1
         sleep 0.1
     done
 }
@@ -81,7 +87,7 @@ guest_start() {
     "$RINGSIDE" run -e soft -G w127.0.0.1:0 "$@" <"$work/keys" >"$console" 2>"$ringside_log" 9>&- &
     ringside_pid=$!
     pids="$pids $ringside_pid"
-    until_true 20 grep -q 'target remote' "$ringside_log" || {
+    until_true grep -q 'target remote' "$ringside_log" || {
         cat "$ringside_log" >&2
         echo 'ringside does not start' >&2
         exit 1
@@ -97,8 +103,8 @@ type_line() {
 console_has() { # PATTERN
     tr -d '\r' <"$console" | grep -qE -- "$1"
 }
-console_shows() { # PATTERN SECONDS: waits for it
-    until_true "$2" console_has "$1"
+console_shows() { # PATTERN: waits for it
+    until_true console_has "$1"
 }
 
 # gdb_start SYMBOLS: commands from stdin.
@@ -110,8 +116,8 @@ set confirm off
 set width 0
 set style enabled off
 set architecture i386:x86-64
-set tcp connect-timeout 20
-set remotetimeout 20
+set tcp connect-timeout 60
+set remotetimeout 60
 set trace-commands on
 END
         cat
@@ -126,11 +132,23 @@ END
 gdb_has() { # PATTERN
     grep -qE -- "$1" "$gdb_log"
 }
-gdb_ends() { # SECONDS
-    until_true "$1" gone "$gdb_pid" || {
+gdb_ends() {
+    until_true gone "$gdb_pid" || {
         kill "$gdb_pid"
         return 1
     }
+}
+
+# gdb_interrupt: Ctrl-C, in the "continue" that is behind "echo until Ctrl-C\n" in the commands.
+gdb_interrupt() {
+    until_true gdb_waits && kill -INT "$gdb_pid"
+}
+gdb_waits() { # it prints the command before it resumes the guest, and then sleeps
+    gdb_has '^until Ctrl-C' && tail -n 1 "$gdb_log" | grep -qE '^(\+continue|Continuing)' &&
+        gdb_sleeps && sleep 0.5 && gdb_sleeps
+}
+gdb_sleeps() {
+    grep -q '^State:.*sleeping' "/proc/$gdb_pid/status"
 }
 
 # expect WHAT PATTERN: behind everything that was expected before, gdb has printed this.

@@ -1,12 +1,7 @@
 #!/bin/sh
 # Conditions and dprintf with real gdb, evaluated by the server: no stop that is not wanted.
 # SPDX-License-Identifier: BSD-2-Clause
-set -u
-cd "$(dirname "$0")/../.."
-. scripts/session.sh
-HELLO=${HELLO:-build/guests/hello/hello}
-
-guest_start -k "$HELLO" -m 32
+. "$(dirname "$0")/hello.sh"
 
 gdb_start "$HELLO" <<END
 set remotelogfile $work/packets
@@ -29,9 +24,9 @@ continue
 x/s line
 detach
 END
-console_shows 'hello> ' 60 && type_line 'sum 900' && console_shows '^sum 243405150' 60 &&
-    type_line 'sum 2500' && console_shows '^sum 5211458750' 60 && type_line int3
-gdb_ends 60
+console_shows 'hello> ' && type_line 'sum 900' && console_shows '^sum 243405150' &&
+    type_line 'sum 2500' && console_shows '^sum 5211458750' && type_line int3
+gdb_ends
 
 expect 'a hardware breakpoint with a condition that is true' '^Breakpoint 1.*kernel_main'
 expect 'dprintf in the server' '^sum of 900, hello: a small kernel'
@@ -50,6 +45,6 @@ part $? 'so did the command'
 [ "$(grep -cE 'T05(swbreak|hwbreak)' "$work/packets")" = 4 ]
 part $? 'four stops in all'
 type_line poweroff
-until_true 10 gone "$ringside_pid"
+until_true gone "$ringside_pid"
 part $? 'the guest goes on without the debugger'
 session_verdict

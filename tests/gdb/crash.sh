@@ -1,12 +1,7 @@
 #!/bin/sh
 # A triple fault with real gdb: it stops before the machine resets, goes no further, and detaching resets.
 # SPDX-License-Identifier: BSD-2-Clause
-set -u
-cd "$(dirname "$0")/../.."
-. scripts/session.sh
-HELLO=${HELLO:-build/guests/hello/hello}
-
-guest_start -k "$HELLO" -m 32
+. "$(dirname "$0")/hello.sh"
 
 gdb_start "$HELLO" <<END
 target remote $address
@@ -24,8 +19,8 @@ stepi
 continue
 detach
 END
-console_shows 'hello> ' 60 && type_line crash
-gdb_ends 60
+console_shows 'hello> ' && type_line crash
+gdb_ends
 
 expect 'a line says what happened' '^vCPU 0: triple fault'
 expect 'SIGABRT' 'received signal SIGABRT'
@@ -39,7 +34,7 @@ expect 'SIGABRT' 'received signal SIGABRT'
 expect 'nor does it run' '^vCPU 0: triple fault'
 expect 'SIGABRT' 'received signal SIGABRT'
 expect 'detach' '^\[Inferior 1 .* detached\]'
-until_true 10 gone "$ringside_pid"
+until_true gone "$ringside_pid"
 part $? 'then the machine resets'
 grep -q 'the guest reset the machine' "$ringside_log"
 part $? 'as without a debugger'

@@ -1,12 +1,7 @@
 #!/bin/sh
 # Steps after tracepoints, and a trace saved to a file and read back, with real gdb.
 # SPDX-License-Identifier: BSD-2-Clause
-set -u
-cd "$(dirname "$0")/../.."
-. scripts/session.sh
-HELLO=${HELLO:-build/guests/hello/hello}
-
-guest_start -k "$HELLO" -m 32
+. "$(dirname "$0")/hello.sh"
 
 gdb_start "$HELLO" <<END
 set remotelogfile $work/packets
@@ -66,9 +61,9 @@ print ticks >= 0
 tfind tracepoint 9
 tfind none
 END
-console_shows 'hello> ' 60 && type_line 'sum 2' && console_shows '^sum 5' 60 && type_line 'ticks' &&
-    console_shows '^ticks' 60 && type_line 'ticks'
-gdb_ends 60
+console_shows 'hello> ' && type_line 'sum 2' && console_shows '^sum 5' && type_line 'ticks' &&
+    console_shows '^ticks' && type_line 'ticks'
+gdb_ends
 
 expect 'the guest stops at the breakpoint' '^Breakpoint 2, .*show_ticks'
 expect 'frames: one call of the sum, two squares with three steps each' '^Collected 9 trace frames'
@@ -98,6 +93,6 @@ expect 'no more' '^No trace frame found'
 grep -qE '\$Z0,[0-9a-f]+,1;X[0-9a-f]+,2c0001' "$work/packets"
 part $? 'the server evaluates the condition'
 type_line poweroff
-until_true 10 gone "$ringside_pid"
+until_true gone "$ringside_pid"
 part $? 'the guest goes on without the debugger'
 session_verdict

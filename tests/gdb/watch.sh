@@ -1,12 +1,7 @@
 #!/bin/sh
 # Watchpoints with real gdb: string instructions, accesses that cross a page, of each kind, many at once.
 # SPDX-License-Identifier: BSD-2-Clause
-set -u
-cd "$(dirname "$0")/../.."
-. scripts/session.sh
-HELLO=${HELLO:-build/guests/hello/hello}
-
-guest_start -k "$HELLO" -m 32
+. "$(dirname "$0")/hello.sh"
 
 # At $code: rep stosb; mov %rax,(%rbx); mov (%rbx),%rcx; incl (%rbx); nop; jmp to itself
 gdb_start "$HELLO" <<END
@@ -63,7 +58,7 @@ set \$rax = 0x6161616161616161
 continue
 kill
 END
-gdb_ends 60
+gdb_ends
 
 expect 'an iteration of a string instruction that writes the byte' '^New value = 65 '
 expect 'three iterations are left' '= 3$'

@@ -6,8 +6,9 @@
 set -u
 cd "$(dirname "$0")/../.."
 . scripts/session.sh
-[ -s .cache/vmlinuz ] && [ -s .cache/initrd ] && [ -s .cache/module.ko ] || {
-    echo 'no stock kernel with a module in .cache/: scripts/stock-kernel.sh says why'
+need_stock_kernel
+[ -s .cache/module.ko ] || {
+    echo 'no module of the stock kernel in .cache/: scripts/stock-kernel.sh says why'
     exit 77
 }
 "$RINGSIDE" symbols .cache/vmlinuz -o "$work/symbols" || exit 1
@@ -72,6 +73,7 @@ continue
 monitor info vcpus
 monitor catch delete
 monitor catch
+echo until Ctrl-C\n
 continue
 break do_one_initcall
 continue
@@ -82,12 +84,9 @@ backtrace
 detach
 END
 # The last "continue" but two ends by Ctrl-C, when the shell waits.
-if console_shows '[~/] # ' 200; then
-    sleep 0.5
-    kill -INT "$gdb_pid"
-fi
+console_shows '[~/] # ' && gdb_interrupt
 type_line 'insmod /module.ko; cat /sys/class/net/dummy0/operstate'
-gdb_ends 60
+gdb_ends
 
 expect 'a breakpoint before its page is mapped' '^breakpoint 0xffffffff8.* not mapped'
 expect 'it is met' 'Breakpoint 1, .* start_kernel'
@@ -120,10 +119,10 @@ expect 'the start of the module' 'Breakpoint 6, .* in (dummy_)?init_module'
 expect 'called by the kernel' '^#1 .* do_one_initcall'
 expect 'detach' '^\[Inferior 1 .* detached\]'
 
-console_shows '^(down|unknown)' 30
+console_shows '^(down|unknown)'
 part $? 'the module works'
 type_line 'poweroff -f'
-until_true 30 gone "$ringside_pid"
+until_true gone "$ringside_pid"
 wait "$ringside_pid"
 part $? 'the guest powered off'
 session_verdict

@@ -5,10 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.."
 . scripts/session.sh
-[ -s .cache/vmlinuz ] && [ -s .cache/initrd ] || {
-    echo 'no stock kernel in .cache/: scripts/stock-kernel.sh says why'
-    exit 77
-}
+need_stock_kernel
 "$RINGSIDE" symbols .cache/vmlinuz -o "$work/symbols" || exit 1
 
 guest_start -k .cache/vmlinuz -i .cache/initrd -a 'console=ttyS0 poweroff' -m 256 -c 2
@@ -35,7 +32,7 @@ monitor catch delete
 monitor info vcpus
 continue
 END
-gdb_ends 200
+gdb_ends
 
 expect 'the second one is not started' 'Thread 1\.2.*\(.*wait.*\)'
 expect 'waiting for its page' '^breakpoint 0xffffffff8.* not mapped'
