@@ -30,7 +30,7 @@ attach() { # OUTPUT GDB-COMMAND...: in a gdb that is attached
         shift
     done
     shift
-    timeout 30 gdb -nx -batch -ex 'set confirm off' -ex "target remote $address" "$@" "$hello" \
+    timeout $patience gdb -nx -batch -ex 'set confirm off' -ex "target remote $address" "$@" "$hello" \
         </dev/null >"$output" 2>&1 9>&-
 }
 answers() {
@@ -70,7 +70,7 @@ check 'power-off with a server' eventually gone $pid
 
 if command -v lldb >/dev/null; then
     start lldb -G w0
-    timeout 60 lldb -b -o "gdb-remote $address" -o 'breakpoint set -H -n kernel_main' -o continue \
+    timeout $patience lldb -b -o "gdb-remote $address" -o 'breakpoint set -H -n kernel_main' -o continue \
         -o 'register read rip cr3' -o 'thread step-inst' -o 'breakpoint set -n square' -o continue \
         -o bt -o 'memory region square' -o 'expression ticks > 0' -o detach "$hello" </dev/null >out 2>&1 9>&- &
     lldb_pid=$!

@@ -7,7 +7,7 @@
 refuses() {
     pattern=$1
     shift
-    timeout 20 "$ringside" "$@" >out 2>err </dev/null
+    timeout $patience "$ringside" "$@" >out 2>err </dev/null
     status=$?
     if [ $status != 2 ] || [ -s out ] || [ "$(wc -l <err)" != 1 ] ||
         ! grep -qE -- "^ringside: .*$pattern" err; then
@@ -22,7 +22,7 @@ refuse() {
 says() { # PATTERN ARGUMENT...
     pattern=$1
     shift
-    timeout 20 "$ringside" "$@" >out 2>err </dev/null && [ ! -s err ] && grep -qE -- "$pattern" out
+    timeout $patience "$ringside" "$@" >out 2>err </dev/null && [ ! -s err ] && grep -qE -- "$pattern" out
 }
 check 'help' says '-k KERNEL' --help
 check 'help of run' says '-k KERNEL' run --help
@@ -59,7 +59,7 @@ check 'auto stays with the soft engine when an option asks for it, and says so' 
     "$ringside" run -k "$hello" -m 16 --limit 1 --serial none 2>err
 check 'by its name' grep -q 'engine: soft (-e auto: --limit is given)' err
 printf '\r\rpoweroff\r' >typed
-check 'auto takes what is there' timeout 30 "$ringside" run -k "$hello" -m 16 <typed >console 2>err
+check 'auto takes what is there' timeout $patience "$ringside" run -k "$hello" -m 16 <typed >console 2>err
 check 'and says which' grep -qE 'engine: (kvm \(-e auto\)|soft \(-e auto: .+\))$' err
 refuse 'engines are' run -k "$hello" -e fast
 refuse 'processors are' run -k "$hello" --cpu arm

@@ -14,7 +14,7 @@ guest() {
     : >console
     mkfifo keys 2>/dev/null
     exec 9<>keys
-    timeout 30 "$ringside" run -e "$engine" -k "$hello" -m 16 "$@" <keys >console 2>err 9>&- &
+    timeout $patience "$ringside" run -e "$engine" -k "$hello" -m 16 "$@" <keys >console 2>err 9>&- &
     pid=$!
     children=$pid
     eventually grep -q 'hello> ' console
@@ -37,9 +37,9 @@ check 'the console went to stdout' grep -q 'a small kernel' console
 # Keys that were there before the guest looked wait for it; what is in the 16550 itself when the
 # guest clears its FIFO is lost, as on any PC.
 printf '\rsum 4\rpoweroff\r' >typed
-check 'input from a file' timeout 30 "$ringside" run -e "$engine" -k "$hello" -m 16 <typed >console 2>err
+check 'input from a file' timeout $patience "$ringside" run -e "$engine" -k "$hello" -m 16 <typed >console 2>err
 check 'the guest answered it' grep -q 'sum 30' console
-timeout 30 "$ringside" run -e "$engine" -k "$hello" -m 16 <typed >both 2>&1
+timeout $patience "$ringside" run -e "$engine" -k "$hello" -m 16 <typed >both 2>&1
 check 'what the guest said last comes before its end is told' \
     sh -c 'tail -n 1 both | grep -qx "ringside: the guest powered off"'
 
@@ -47,7 +47,7 @@ if [ "$engine" = soft ]; then # its runs are the same to the instruction
     report() { # FILE OPTION...
         report=$1
         shift
-        timeout 30 "$ringside" run -e "$engine" -k "$hello" -m 16 --report --serial file:console "$@" \
+        timeout $patience "$ringside" run -e "$engine" -k "$hello" -m 16 --report --serial file:console "$@" \
             </dev/null 2>"$report"
     }
     check 'a limit ends the run' report one --limit 3000000
@@ -58,7 +58,7 @@ if [ "$engine" = soft ]; then # its runs are the same to the instruction
     check 'is another state' sh -c '! cmp -s one three'
     check 'the console went to the file' grep -q 'a small kernel' console
     typed_report() {
-        timeout 30 "$ringside" run -e "$engine" -k "$hello" -m 16 --report <typed >console 2>"$1"
+        timeout $patience "$ringside" run -e "$engine" -k "$hello" -m 16 --report <typed >console 2>"$1"
     }
     check 'a run with input' typed_report four
     check 'the same run with input' typed_report five
@@ -78,10 +78,14 @@ chatter() {
 processor_time() { # PID: in ticks
     awk '{ print $14 + $15 }' /proc/"$1"/stat
 }
+rests() { # PID: none of its threads runs, nor waits for a processor
+    ! cat /proc/"$1"/task/*/status | grep -q '^State:.*running'
+}
 sleeps() { # PID: for half a second
+    rests "$1" || return 1
     before=$(processor_time "$1")
     sleep 0.5
-    [ "$(processor_time "$1")" -le $((before + 2)) ]
+    rests "$1" && [ "$(processor_time "$1")" -le $((before + 2)) ]
 }
 check 'a program whose console nobody reads sleeps' chatter
 cat <&8 >console
@@ -125,8 +129,8 @@ END
         printf '\001h'
         eventually grep -q 'quit' typescript
         printf '\001x'
-        sleep 1
-    ) | timeout 60 script -q -f -c 'sh inner' typescript >/dev/null 2>&1
+        eventually test -s after
+    ) | timeout $patience script -q -f -c 'sh inner' typescript >/dev/null 2>&1
     check 'keys reach the guest' grep -q 'sum 14' typescript
     check 'Ctrl-A h helps' grep -q 'Ctrl-A x  quit' typescript
     check 'Ctrl-A x quits' test "$(cat status)" = 0

@@ -18,8 +18,8 @@ def packet(text):
 
 
 def connect(port):
-    stream = socket.create_connection(('127.0.0.1', port), 10)
-    stream.settimeout(10)
+    stream = socket.create_connection(('127.0.0.1', port), 60)
+    stream.settimeout(60)
     return stream
 
 
