@@ -59,14 +59,8 @@ def main():
         root.mkdir()
         make_initrd(root, initrd, ROOT / 'tests/kvm/init-pages', {'ringside': ringside},
                     {'hello': hello, 'initrd': ROOT / '.cache/initrd', 'vmlinuz': HOST / 'vmlinuz'})
-        machine = Machine(initrd, port)
-        try:
+        with Machine(initrd, port) as machine:
             check(machine, port, hello)
-        except (AssertionError, OSError) as error:
-            print(machine.text[-4000:])
-            sys.exit(f'not ok: {error}')
-        finally:
-            machine.kill()
 
 
 main()

@@ -7,7 +7,7 @@ import tempfile
 import time
 
 from host import start
-from peer import Debugger
+from peer import PATIENCE, Debugger
 
 
 def address_of(hello, name):
@@ -42,10 +42,14 @@ class Guest:
             return again.read()
 
     def expect(self, file, text):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while text not in self.text(file):
             assert time.monotonic() < deadline, f'no {text!r} in: {self.text(file)}'
             time.sleep(0.05)
+
+    def ended(self):
+        """The exit status of the run."""
+        return self.process.wait(PATIENCE)
 
     def type(self, text):
         self.process.stdin.write(text.encode())

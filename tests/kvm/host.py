@@ -41,9 +41,12 @@ def start(command, **options):
 
 
 class Console:
-    """The console of a machine, whose lines are waited for; input and output are file descriptors."""
+    """The console of a machine, whose lines are waited for; input and output are file descriptors.
 
-    seconds = 800  # that it may take
+    As a context it ends the machine, and the test as failed when a check in it did.
+    """
+
+    seconds = 800  # that it may take: less than its test, and four times what it takes
 
     def __init__(self, process, output, input_):
         self.process, self.output, self.input = process, output, input_
@@ -73,6 +76,15 @@ class Console:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, _, error, __):
+        self.kill()
+        if isinstance(error, (AssertionError, OSError)):
+            print(self.text[-4000:])
+            sys.exit(f'not ok: {error}')
 
 
 def make_initrd(root, out, init, programs, files, modules=('*',)):

@@ -206,16 +206,10 @@ def main():
         image = make_image(folder, {'ringside': ringside, 'relay': relay, 'soak_smp': smp,
                                     'kvm_started': started},
                            {guest.stem: guest for guest in (hello, *guests)})
-        machine = Machine(folder, image)
-        try:
+        with Machine(folder, image) as machine:
             machine.expect('host: ready', 'the machine is up')
             for check in CHECKS:
                 check(machine, at)
-        except (AssertionError, OSError) as error:
-            print(machine.text[-4000:])
-            sys.exit(f'not ok: {error}')
-        finally:
-            machine.kill()
 
 
 main()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import host
 from host import HOST, ROOT, make_initrd
-from peer import Debugger
+from peer import PATIENCE, Debugger
 
 BIOS = Path('/usr/share/bochs/BIOS-bochs-latest')
 VGA_BIOS = Path('/usr/share/vgabios/vgabios.bin')
@@ -62,14 +62,12 @@ def make_image(folder, programs, files):
 
 def listen():
     listener = socket.create_server(('127.0.0.1', 0))
-    listener.settimeout(20)
+    listener.settimeout(PATIENCE)
     return listener
 
 
 class Machine(host.Console):
     """Bochs with the host kernel.  What is typed on its console is done, see init-intel."""
-
-    seconds = 500  # a minute or two, when it has a processor to itself
 
     def __init__(self, folder, image):
         with listen() as console, listen() as debugger:

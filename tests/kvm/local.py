@@ -11,6 +11,7 @@ from pathlib import Path
 
 import breakpoint_checks
 from guest import Guest, address_of
+from peer import PATIENCE
 
 STEPS = 400
 BREAKPOINTS = {'Z0': 'a software breakpoint', 'Z1': 'a hardware breakpoint'}
@@ -23,7 +24,7 @@ class Console:
         self.guest, self.seen, self.type = guest, 0, guest.type
 
     def expect(self, pattern, what):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while not (found := re.search(pattern, self.unread())):
             assert time.monotonic() < deadline, f'{what}: {self.unread()}'
             time.sleep(0.02)

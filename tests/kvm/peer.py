@@ -3,14 +3,16 @@
 import re
 import socket
 
+PATIENCE = 60  # seconds, for what takes one or two on a machine of its own
+
 
 class Debugger:
     """A peer of the remote protocol, on a port of this machine or on a socket that is there."""
 
     def __init__(self, port, stream=None):
-        self.socket = stream or socket.create_connection(('127.0.0.1', port), 10)
+        self.socket = stream or socket.create_connection(('127.0.0.1', port), PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.settimeout(60)
+        self.socket.settimeout(PATIENCE)
         self.bytes = b''
         reply = self.ask('QStartNoAckMode')
         assert reply == 'OK', reply

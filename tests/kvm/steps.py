@@ -37,17 +37,11 @@ def main():
         files = {image.stem: image for image in (classes, *guests)}
         make_initrd(root, initrd, ROOT / 'tests/kvm/init-steps', {'kvm-steps': steps, 'kvm-events': events},
                     {**files, 'events': events_guest, 'guests': runs}, ('irqbypass', 'kvm', 'kvm-amd'))
-        machine = Machine(initrd)
-        try:
+        with Machine(initrd) as machine:
             for name in ('events', *files):
                 said = machine.expect(rf'host: {name}\n(.*\n)*?host: status \d+', name)
                 assert 'host: status 0' in said, said
             machine.expect('host: done', 'all of it')
-        except (AssertionError, OSError) as error:
-            print(machine.text[-4000:])
-            sys.exit(f'not ok: {error}')
-        finally:
-            machine.kill()
 
 
 main()
