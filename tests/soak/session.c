@@ -9,8 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-/* For one reply: instructions of the soft engine, and seconds of one that has its own threads. */
-enum { SLICE = 100000, LONGEST = 200000000, PATIENCE = 30 };
+/* For one thing that is waited for: instructions of the soft engine, seconds of one with threads.
+ */
+enum { SLICE = 100000, LONGEST = 200000000, PATIENCE = 60 };
 
 _Noreturn void session_fail(const char *format, ...)
 {
@@ -90,6 +91,26 @@ void session_turn(struct session *s)
         poll(&event, 1, A_WHILE_MS);
 }
 
+static uint64_t progress(const struct session *s)
+{
+    struct timespec now;
+
+    if (s->soft)
+        return soft_instructions(s->soft);
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec;
+}
+
+uint64_t session_limit(const struct session *s)
+{
+    return progress(s) + (s->soft ? LONGEST : PATIENCE);
+}
+
+bool session_late(const struct session *s, uint64_t limit)
+{
+    return s->ended || progress(s) > limit;
+}
+
 void session_run_to(struct session *s, const char *text)
 {
     while (!strstr(s->console, text)) {
@@ -153,19 +174,14 @@ static bool take_reply(struct session *s)
     return true;
 }
 
-static uint64_t progress(struct session *s)
-{
-    return s->soft ? soft_instructions(s->soft) : (uint64_t)time(NULL);
-}
-
 /* The server takes a packet when the vCPUs are where it expects them. */
 static void put(struct session *s, const char *bytes, size_t n, const char *what)
 {
-    uint64_t limit = progress(s) + (s->soft ? LONGEST : PATIENCE);
+    const uint64_t limit = session_limit(s);
     size_t taken = ringside_input(s->rs, bytes, n);
 
     while (taken < n) {
-        if (progress(s) > limit || s->ended)
+        if (session_late(s, limit))
             session_fail("%s: not taken", what);
         session_turn(s);
         taken += ringside_input(s->rs, bytes + taken, n - taken);
@@ -174,10 +190,10 @@ static void put(struct session *s, const char *bytes, size_t n, const char *what
 
 static void get_reply(struct session *s, const char *what)
 {
-    uint64_t limit = progress(s) + (s->soft ? LONGEST : PATIENCE);
+    const uint64_t limit = session_limit(s);
 
     while (!take_reply(s)) {
-        if (progress(s) > limit || s->ended)
+        if (session_late(s, limit))
             session_fail("%s: no reply", what);
         session_turn(s);
     }

@@ -41,6 +41,9 @@ void session_monitor(struct session *s, const char *command);
 unsigned session_stopped(const struct session *s);
 /* Let the guest run for a while, in which nothing is asked. */
 void session_turn(struct session *s);
+/* How long to wait for one thing that is to happen: until it is late, or the guest has ended. */
+uint64_t session_limit(const struct session *s);
+bool session_late(const struct session *s, uint64_t limit);
 /* Without a debugger: run until the guest has printed text. */
 void session_run_to(struct session *s, const char *text);
 

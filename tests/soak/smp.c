@@ -116,12 +116,13 @@ static void count_hits(struct session *s, const struct trial *trial, unsigned hi
 
 static void goes_on(struct session *s)
 {
-    enum { TURNS = 1000, ROUNDS = 100 };
+    enum { ROUNDS = 100 };
+    const uint64_t limit = session_limit(s);
     unsigned before[CPUS], slow = CPUS;
 
     for (unsigned i = 0; i < CPUS; i++)
         before[i] = count_of(s, i);
-    for (unsigned turn = 0; turn < TURNS && slow; turn++) {
+    while (slow && !session_late(s, limit)) {
         session_turn(s);
         slow = 0;
         for (unsigned i = 0; i < CPUS; i++)

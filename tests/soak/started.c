@@ -52,7 +52,7 @@ static void meet(struct session *s)
             session_fail("stop %u: %u have passed", n, count_of(s));
     }
     session_send(s, "vCont;c");
-    for (unsigned turn = 0; turn < 1000 && count_of(s) < CPUS - 1; turn++)
+    for (uint64_t limit = session_limit(s); count_of(s) < CPUS - 1 && !session_late(s, limit);)
         session_turn(s);
     session_interrupt(s);
     if (count_of(s) != CPUS - 1)

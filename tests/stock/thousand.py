@@ -109,7 +109,7 @@ def boot(ringside, chosen):
             if peer.ask('Z0,%x,1;X3,%s' % (address, FALSE)) != 'OK':
                 sys.exit('condition refused')
     peer.socket.close()
-    guest.wait(60)
+    guest.wait(200)
     reader.join()
     return reply, hits, console[0]
 
