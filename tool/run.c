@@ -70,6 +70,12 @@ static void guest_declined(void *ctx, const char *text)
     tool_say("%s", text);
 }
 
+static bool server_has_news(void *ctx)
+{
+    struct run *run = ctx;
+    return peer_say(&run->peer);
+}
+
 static uint64_t host_ns(void)
 {
     struct timespec now;
@@ -148,6 +154,7 @@ static int build_machine(struct run *run)
         .serial_takes = console_takes,
         .ended = guest_ended,
         .declined = guest_declined,
+        .news = server_has_news,
     };
     int error = 0;
     run->ops = options->engine;

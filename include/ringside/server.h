@@ -28,7 +28,7 @@ struct ringside *ringside_init(void *memory, const struct ringside_config *confi
 
 /*
  * The connection.  One debugger at a time: ringside_connect returns RINGSIDE_ENOSPC while there is
- * one (the caller then sends ringside_busy_message() and closes).  All from one thread.
+ * one (the caller then sends ringside_busy_message() and closes).  One call at a time.
  */
 int ringside_connect(struct ringside *rs);
 const char *ringside_busy_message(void); /* a packet that says that the seat is taken */
@@ -49,7 +49,7 @@ bool ringside_finished(struct ringside *rs);
 size_t ringside_output(struct ringside *rs, const void **bytes);
 void ringside_sent(struct ringside *rs, size_t n);
 /* Something happened outside ringside_input (a stop): called with the lock held, on any thread, so
- * that the I/O thread wakes, drains the output and offers the input it still has.  May be NULL. */
+ * that the output is drained, and the input offered that was not taken.  May be NULL. */
 void ringside_set_notify(struct ringside *rs, void (*notify)(void *ctx));
 
 /*

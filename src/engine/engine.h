@@ -80,6 +80,9 @@ struct engine_config {
     /* A vCPU is at what its engine cannot do: text says where and what.  With a debugger attached
      * it stands there, else the run has ended (ENGINE_ENDED). */
     void (*declined)(void *ctx, const char *text);
+    /* The server has something for the debugger: from any thread of the engine, holding no lock.
+     * False, or NULL: the tool's thread has to look (event_fd). */
+    bool (*news)(void *ctx);
 };
 
 enum engine_state {

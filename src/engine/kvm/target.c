@@ -176,6 +176,7 @@ static void lock(void *ctx)
 static void unlock(void *ctx)
 {
     struct kvm_machine *machine = ctx;
+    const struct engine_config *config = &machine->config;
     uint64_t vcpus = machine->to_wake;
     bool news = machine->news;
 
@@ -184,7 +185,7 @@ static void unlock(void *ctx)
     pthread_mutex_unlock(&machine->server_lock);
     for (; vcpus; vcpus &= vcpus - 1)
         pthread_cond_signal(&machine->vcpu[__builtin_ctzll(vcpus)].wakes);
-    if (news)
+    if (news && !(config->news && config->news(config->ctx)))
         kvm_tell_tool(machine);
 }
 
