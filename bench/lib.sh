@@ -45,8 +45,11 @@ guest_start() { # qemu|ringside [RUN-OPTION...]
         "$program" run -e "$engine" -G "$port" "$@" <"$dir/keys" >"$dir/console" 2>"$dir/said" 9>&- &
     fi
     guest=$!
+    tries=0
     while ! grep -qE '^hello> |^[~/] # ' "$dir/console"; do
         kill -0 "$guest" 2>/dev/null || { cat "$dir/said" >&2; exit 1; }
+        [ $tries != 3000 ] || { echo "$side: no prompt after five minutes" >&2; exit 1; }
+        tries=$((tries + 1))
         sleep 0.1
     done
 }

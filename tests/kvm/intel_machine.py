@@ -47,12 +47,12 @@ def need_host():
               (BIOS, VGA_BIOS, GRUB, HOST / 'vmlinuz', HOST / 'kvm-intel.ko'))
 
 
-def make_image(folder, programs, files):
+def make_image(folder, programs, files, init=ROOT / 'tests/kvm/init-intel'):
     """A CD of the host kernel, with an initramfs of these programs and files."""
     root, iso = folder / 'root', folder / 'iso'
     root.mkdir()
     (iso / 'boot/grub').mkdir(parents=True)
-    make_initrd(root, iso / 'initrd', ROOT / 'tests/kvm/init-intel', programs, files,
+    make_initrd(root, iso / 'initrd', init, programs, files,
                 modules=('irqbypass', 'kvm', 'kvm-intel'))
     shutil.copy(HOST / 'vmlinuz', iso)
     (iso / 'boot/grub/grub.cfg').write_text(GRUB_CFG)
