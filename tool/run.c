@@ -40,6 +40,47 @@ struct run {
     int signal; /* that ended the run, 0: none */
 };
 
+static void take_signals(struct run *run)
+{
+    struct signalfd_siginfo info;
+    while (read(run->signals, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGCONT) {
+            serial_to_raw(&run->serial);
+            continue;
+        }
+        run->over = true;
+        run->signal = (int)info.ssi_signo;
+    }
+}
+
+/* For how long the console's other end may take nothing; a terminal has Ctrl-C to end the wait. */
+static int patience_ms(const struct run *run)
+{
+    enum { FOREVER = -1, PATIENCE = 5000, HURRY = 200 };
+
+    if (!run->over || run->signal != 0)
+        return HURRY;
+    return run->serial.terminal ? FOREVER : PATIENCE;
+}
+
+/* Sends what the guest has said, unless a signal comes first. */
+static void flush_console(struct run *run)
+{
+    struct pollfd polls[1 + SERIAL_POLLS];
+
+    if (run->over)
+        serial_end_input(&run->serial);
+    while (run->serial.queued > 0 && run->serial.out >= 0) {
+        polls[0] = (struct pollfd){.fd = run->signals, .events = POLLIN};
+        serial_poll(&run->serial, 0, polls + 1);
+        int ready = poll(polls, 1 + SERIAL_POLLS, patience_ms(run));
+        if (polls[0].revents != 0)
+            take_signals(run);
+        if (ready <= 0 || !serial_send(&run->serial, polls + 1))
+            break;
+    }
+}
+
 static void guest_wrote(void *ctx, uint8_t byte)
 {
     struct run *run = ctx;
@@ -57,8 +98,8 @@ static void guest_ended(void *ctx, int what, int status)
     struct run *run = ctx;
     run->over = true;
     run->status = what == VM_EXIT ? status : TOOL_OK;
-    serial_flush(&run->serial); /* what it said comes first */
-    if (what != VM_EXIT)
+    flush_console(run); /* what it said comes first */
+    if (what != VM_EXIT && run->signal == 0)
         tool_say(what == VM_RESET ? "the guest reset the machine" : "the guest powered off");
 }
 
@@ -66,7 +107,7 @@ static void guest_declined(void *ctx, const char *text)
 {
     struct run *run = ctx;
     run->status = TOOL_BAD_INPUT;
-    serial_flush(&run->serial);
+    flush_console(run);
     tool_say("%s", text);
 }
 
@@ -98,19 +139,6 @@ static int open_signals(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-static void take_signals(struct run *run)
-{
-    struct signalfd_siginfo info;
-    while (read(run->signals, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo == SIGCONT) {
-            serial_to_raw(&run->serial);
-            continue;
-        }
-        run->over = true;
-        run->signal = (int)info.ssi_signo;
-    }
 }
 
 static int load(struct run *run)
@@ -315,6 +343,7 @@ static int start(struct run *run)
 static void clean_up(struct run *run)
 {
     peer_close(&run->peer);
+    flush_console(run);
     serial_close(&run->serial);
     if (run->engine != NULL)
         run->ops->destroy(run->engine);

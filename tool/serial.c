@@ -21,16 +21,16 @@ static const char escape_help[] = "\r\nCtrl-A x  quit\r\nCtrl-A h  this help\r\n
 static struct termios terminal_saved;
 static volatile sig_atomic_t terminal_is_raw;
 
-static void terminal_restore(void)
+static void terminal_restore(int when)
 {
     if (terminal_is_raw)
-        tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_saved);
+        tcsetattr(STDIN_FILENO, when, &terminal_saved);
     terminal_is_raw = 0;
 }
 
 static void restore_and_die(int signal)
 {
-    terminal_restore();
+    terminal_restore(TCSADRAIN);
     raise(signal); /* SA_RESETHAND: takes its default course when the handler returns */
 }
 
@@ -57,10 +57,29 @@ void serial_to_raw(struct serial *serial)
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 }
 
+void serial_end_input(struct serial *serial)
+{
+    struct termios now;
+    if (!serial->terminal || tcgetattr(STDIN_FILENO, &now) != 0)
+        return;
+    now.c_lflag |= ISIG;
+    tcsetattr(STDIN_FILENO, TCSANOW, &now);
+}
+
+/* A terminal that polls as writable may have less room than is written: opened anew, as the flag
+ * that keeps it from blocking belongs to all who share the descriptor. */
+static int open_stdout(void)
+{
+    int own = -1;
+    if (isatty(STDOUT_FILENO))
+        own = open("/proc/self/fd/1", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    return own >= 0 ? own : STDOUT_FILENO;
+}
+
 static void open_stdio(struct serial *serial)
 {
     struct stat info;
-    serial->out = STDOUT_FILENO;
+    serial->out = open_stdout();
     if (fstat(STDIN_FILENO, &info) != 0)
         return;
     if (isatty(STDIN_FILENO)) {
@@ -102,23 +121,12 @@ static void hang_up(struct serial *serial)
     serial->someone_waits = false;
 }
 
-void serial_flush(struct serial *serial)
-{
-    struct pollfd polls[SERIAL_POLLS];
-    enum { PATIENCE_MS = 200 };
-    do
-        serial_poll(serial, 0, polls);
-    while (serial->queued > 0 && serial->out >= 0 && poll(polls, SERIAL_POLLS, PATIENCE_MS) > 0 &&
-           serial_send(serial, polls));
-}
-
 void serial_close(struct serial *serial)
 {
-    serial_flush(serial);
-    terminal_restore();
+    terminal_restore(serial->queued > 0 ? TCSANOW : TCSADRAIN); /* now: it takes nothing */
     if (serial->kind == SERIAL_UNIX && serial->in >= 0)
         hang_up(serial);
-    if (serial->kind == SERIAL_FILE && serial->out >= 0)
+    if (serial->kind != SERIAL_UNIX && serial->out > STDERR_FILENO)
         close(serial->out);
     listener_close(&serial->listener);
 }
@@ -160,7 +168,7 @@ bool serial_send(struct serial *serial, const struct pollfd polls[SERIAL_POLLS])
 {
     if (polls[1].fd < 0 || polls[1].revents == 0 || polls[1].fd != serial->out)
         return true;
-    /* As much as a pipe or a terminal that polls as writable takes without blocking. */
+    /* As much as a pipe that polls as writable takes without blocking. */
     enum { CHUNK = 4096 };
     size_t n = serial->queued < CHUNK ? serial->queued : CHUNK;
     ssize_t sent = write(serial->out, serial->queue, n);

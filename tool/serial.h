@@ -33,10 +33,10 @@ struct serial {
 void serial_init(struct serial *serial);
 /* 0, or -1 after saying on stderr what is wrong. */
 int serial_open(struct serial *serial, enum serial_kind kind, const char *path);
-/* Sends what waits, for as long as the other side takes it without a pause. */
-void serial_flush(struct serial *serial);
-/* Likewise, and puts the terminal back as it was. */
+/* Puts the terminal back as it was; what still waits is lost. */
 void serial_close(struct serial *serial);
+/* The guest reads no more: Ctrl-C on the terminal is a signal again. */
+void serial_end_input(struct serial *serial);
 void serial_to_raw(struct serial *serial); /* again, after the program was stopped and continued */
 
 void serial_put(struct serial *serial, uint8_t byte); /* from the guest */

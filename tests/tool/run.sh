@@ -66,8 +66,9 @@ if [ "$engine" = soft ]; then # its runs are the same to the instruction
 fi
 
 # Who reads the console late loses nothing, and the program sleeps until then.
-chatter() {
-    { yes help | head -n 2500; echo poweroff; } | tr '\n' '\r' >typed
+chatter() { # LINES: more than the pipe takes; descriptor 8 is its end
+    { yes help | head -n "$1"; echo poweroff; } | tr '\n' '\r' >typed
+    rm -f console.late
     mkfifo console.late
     "$ringside" run -e "$engine" -k "$hello" -m 16 <typed >console.late 2>err &
     pid=$!
@@ -87,12 +88,25 @@ sleeps() { # PID: for half a second
     sleep 0.5
     rests "$1" && [ "$(processor_time "$1")" -le $((before + 2)) ]
 }
-check 'a program whose console nobody reads sleeps' chatter
+check 'a program whose console nobody reads sleeps' chatter 1500
 cat <&8 >console
 exec 8<&-
 wait $pid
 check 'and ends well when it is read' test $? = 0
-check 'with all that was written' test "$(grep -c 'help, banner' console)" = 2499
+check 'with all that was written' test "$(grep -c 'help, banner' console)" = 1499
+
+# What is read only after the guest has ended: the pipe and the queue take it.
+check 'a guest that has ended waits for its reader' chatter 900
+cat <&8 >console
+exec 8<&-
+check 'and all that it wrote is there' test "$(grep -c 'help, banner' console)" = 899
+if [ "$engine" = soft ]; then
+    chatter 900
+    kill -TERM $pid
+    wait $pid
+    check 'a signal ends the wait' test $? = 143
+    exec 8<&-
+fi
 
 # Signals: it dies of them, and its sockets are gone.
 for signal in INT:130 TERM:143 HUP:129; do
