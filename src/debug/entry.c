@@ -77,7 +77,8 @@ static void declined(struct debug *debug, unsigned vcpu)
 {
     struct debug_vcpu *v = &debug->vcpus[vcpu];
 
-    breakpoint_hit(debug, vcpu);
+    if (!debug_must_leave(debug, vcpu))
+        breakpoint_hit(debug, vcpu);
     if (v->action == DEBUG_STAY || v->unsaid)
         return;
     v->declined = debug_regs(debug, vcpu) != NULL;
