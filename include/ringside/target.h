@@ -131,6 +131,7 @@ struct ringside_catch_ops {
     /* What to catch from now on: the server's array, valid until the next call.  On error nothing
      * has changed; RINGSIDE_ENOTSUP: this engine cannot catch one of them. */
     int (*set)(void *ctx, const struct ringside_catch *catches, size_t count);
+    const char *kinds; /* what it can catch, for a person; NULL: all of it */
 };
 
 /* Optional: x87, SSE and wider registers. */

@@ -119,12 +119,18 @@ static void list(const struct ringside *rs, struct rsp_out *out)
     rsp_put_text(out, "triple fault (always)\n");
 }
 
-static void put_error(struct rsp_out *out, int error)
+static void put_error(const struct ringside *rs, struct rsp_out *out, int error)
 {
-    if (error == RINGSIDE_ENOSPC)
+    const char *able = rs->debug.target->catches->kinds;
+
+    if (error == RINGSIDE_ENOSPC) {
         rsp_put_text(out, "the table is full\n");
-    else if (error)
-        rsp_put_text(out, "this engine cannot catch that\n");
+    } else if (error) {
+        rsp_put_text(out, "this engine cannot catch that");
+        rsp_put_text(out, able ? "; it can: " : "");
+        rsp_put_text(out, able ? able : "");
+        rsp_put_char(out, '\n');
+    }
 }
 
 static void delete_all(struct debug *debug)
@@ -146,11 +152,11 @@ bool rsp_monitor_catch(struct ringside *rs, struct rsp_cursor *in, struct rsp_ou
         if (!rsp_left(in))
             delete_all(&rs->debug);
         else if (read_catch(in, &what))
-            put_error(out, debug_catch_clear(&rs->debug, &what));
+            put_error(rs, out, debug_catch_clear(&rs->debug, &what));
         else
             return false;
     } else if (read_catch(in, &what)) {
-        put_error(out, debug_catch_set(&rs->debug, &what));
+        put_error(rs, out, debug_catch_set(&rs->debug, &what));
     } else {
         return false;
     }
@@ -164,9 +170,9 @@ bool rsp_monitor_guest_int3(struct ringside *rs, struct rsp_cursor *in, struct r
     bool stops = false;
 
     if (rsp_monitor_word(in, "stop"))
-        put_error(out, debug_catch_set(debug, &trap));
+        put_error(rs, out, debug_catch_set(debug, &trap));
     else if (rsp_monitor_word(in, "pass"))
-        put_error(out, debug_catch_clear(debug, &trap));
+        put_error(rs, out, debug_catch_clear(debug, &trap));
     if (rsp_left(in))
         return false;
     for (unsigned i = 0; i < debug->catch_count; i++)

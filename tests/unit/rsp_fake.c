@@ -204,7 +204,7 @@ static const struct ringside_step_ops step_ops = {.probe = probe, .arm = arm, .d
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint,
                                                               NULL};
 static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
-static const struct ringside_catch_ops catch_ops = {set_catches};
+static const struct ringside_catch_ops catch_ops = {set_catches, "all but port 0xcf9"};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
 static const struct ringside_msr_ops msr_ops = {read_msr, write_msr};
 static const struct ringside_machine_ops machine_ops = {reset, power_off, NULL};

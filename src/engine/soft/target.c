@@ -399,7 +399,7 @@ static const struct ringside_direct_ops direct_ops = {is_memory, direct_page, ex
 static const struct ringside_breakpoint_ops breakpoint_ops = {insert_breakpoint, remove_breakpoint,
                                                               pass_breakpoint};
 static const struct ringside_watch_ops watch_ops = {insert_watch, remove_watch};
-static const struct ringside_catch_ops catch_ops = {set_catches};
+static const struct ringside_catch_ops catch_ops = {set_catches, NULL};
 static const struct ringside_fpu_ops fpu_ops = {read_fpu, write_fpu};
 static const struct ringside_msr_ops msr_ops = {read_msr, write_msr};
 static const struct ringside_machine_ops machine_ops = {reset_machine, power_off, access_as};
