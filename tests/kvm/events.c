@@ -28,6 +28,13 @@ struct trace {
     bool refused;
 };
 
+static const struct {
+    const char *name, *caught;
+} events[] = {
+    {"port", "catch port 0x80"}, {"port", "catch port all"},    {"msr", "catch msr 0x174"},
+    {"msr", "catch msr all"},    {"int3", "catch exception 3"}, {"int3", "guest-int3 stop"},
+};
+
 static const char *needed[8];
 static struct machine_config configs[2]; /* the soft engine, KVM */
 
@@ -60,6 +67,12 @@ static bool choose(struct machine *m, const char *way)
     return machine_monitor(m, strcat(text, way)) && m->reply[0] != 'E';
 }
 
+/* "this engine cannot ..." */
+static bool is_refusal(const char *reply)
+{
+    return strncmp(reply, "74686973", 8) == 0;
+}
+
 /* From the first instruction to the end.  way is NULL: it runs; caught is NULL: steps are what is
  * looked for. */
 static void follow(const struct machine_config *config, const char *way, const char *caught,
@@ -69,7 +82,7 @@ static void follow(const struct machine_config *config, const char *way, const c
     bool fine = machine_start(&m, config) && choose(&m, way ? way : "auto");
 
     trace->count = 0;
-    trace->refused = fine && caught && machine_monitor(&m, caught) && strcmp(m.reply, "OK") != 0;
+    trace->refused = fine && caught && machine_monitor(&m, caught) && is_refusal(m.reply);
     fine = fine && !trace->refused;
     while (fine && trace->count < SEEN_MAX && machine_ask(&m, way ? "vCont;s:1" : "vCont;c"))
         if (!caught || m.said[0])
@@ -135,5 +148,10 @@ int main(int argc, char **argv)
     configs[0].ops = &soft_engine;
     fine &= check("steps", "emulate", NULL);
     fine &= check("steps", "trap-flag", NULL);
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
+        fine &= check(events[i].name, NULL, events[i].caught);
+        fine &= check(events[i].name, "emulate", events[i].caught);
+        fine &= check(events[i].name, "trap-flag", events[i].caught);
+    }
     return fine ? EXIT_SUCCESS : EXIT_FAILURE;
 }

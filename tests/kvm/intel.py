@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The KVM engine on a real kvm-intel inside Bochs: INT3 exits, debug registers, stepping, in one boot.
 
-usage: intel.py RINGSIDE-STATIC RELAY SOAK-SMP-STATIC KVM-STARTED-STATIC HELLO GUEST...
+usage: intel.py RINGSIDE-STATIC RELAY SOAK-SMP-STATIC KVM-STARTED-STATIC KVM-EVENTS-STATIC EVENTS-GUEST
+                HELLO GUEST...
 """
 # SPDX-License-Identifier: BSD-2-Clause
 import re
@@ -118,6 +119,11 @@ def check_soak(machine, _):
         assert status == 0 and 'refused' not in said, said
 
 
+def check_events(machine, _):
+    said, status = machine.run('kvm-events /events steps port msr int3', 'events are caught')
+    assert status == 0, said
+
+
 def check_watchpoints(machine, at):
     """Each write stops once, behind it, and a step over one more stops as well."""
     spins = at['spins']
@@ -192,20 +198,21 @@ def check_own_debug_registers(machine, _):
     print("ok: the guest's own debug exceptions are the same beside ours")
 
 
-CHECKS = (check_chosen, check_soak, check_software_breakpoints, check_int1, check_steps,
-          check_steps_hold_interrupts, check_watchpoints, check_barred_code,
+CHECKS = (check_chosen, check_soak, check_events, check_software_breakpoints, check_int1,
+          check_steps, check_steps_hold_interrupts, check_watchpoints, check_barred_code,
           check_own_debug_registers)
 
 
 def main():
-    ringside, relay, smp, started, hello, *guests = (Path(name).resolve() for name in sys.argv[1:])
+    ringside, relay, smp, started, events, events_guest, hello, *guests = (
+        Path(name).resolve() for name in sys.argv[1:])
     need_host()
     at = addresses_of(hello)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         image = make_image(folder, {'ringside': ringside, 'relay': relay, 'soak_smp': smp,
-                                    'kvm_started': started},
-                           {guest.stem: guest for guest in (hello, *guests)})
+                                    'kvm_started': started, 'kvm-events': events},
+                           {guest.stem: guest for guest in (events_guest, hello, *guests)})
         with Machine(folder, image) as machine:
             machine.expect('host: ready', 'the machine is up')
             for check in CHECKS:

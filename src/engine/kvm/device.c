@@ -139,6 +139,7 @@ void kvm_port_access(struct kvm_vcpu *vcpu)
         }
     }
     pthread_mutex_unlock(&machine->devices);
+    kvm_catch_port(vcpu);
 }
 
 void kvm_mmio_access(struct kvm_vcpu *vcpu)

@@ -16,6 +16,8 @@ static bool set_debug(struct kvm_vcpu *vcpu, bool single_step)
     if (machine->pages.trap_pages) /* INT1 comes as #DB does, by the flag of the registers */
         debug.control |=
             machine->trap_byte == KVM_INT1 ? KVM_GUESTDBG_USE_HW_BP : KVM_GUESTDBG_USE_SW_BP;
+    if (kvm_catches_traps(machine))
+        debug.control |= KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP;
     if (vcpu->single_step && machine->features & KVM_STEPS_STALL) {
         debug.control |= KVM_GUESTDBG_USE_HW_BP; /* a stray #DB comes to us */
         vcpu->stray = vcpu->entries + 1;
@@ -137,8 +139,12 @@ static bool int3_exit(struct kvm_vcpu *vcpu, struct ringside_exit *exit)
     if (is_ours(vcpu, vcpu->run->debug.arch.pc))
         return true;
     /* If it was ours at the entry it is gone; one that is still there is met again. */
-    if (vcpu->removed == __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE))
-        kvm_queue_exception(vcpu, X86_EXC_BP, 0);
+    if (vcpu->removed != __atomic_load_n(&vcpu->machine->removed, __ATOMIC_ACQUIRE))
+        return false;
+    exit->reason = RINGSIDE_EXIT_DECLINED; /* which the server executes, and catches */
+    if (kvm_catches_traps(vcpu->machine))
+        return true;
+    kvm_queue_exception(vcpu, X86_EXC_BP, 0);
     return false;
 }
 

@@ -33,6 +33,7 @@ enum kvm_feature {
     KVM_CAN_CALL_OFF = 1 << 9,    /* a pending signal ends KVM_RUN before the guest runs */
     KVM_CAN_INT1 = 1 << 10,       /* an INT1 exits; found out only if asked for */
     KVM_TELLS_FAULTS = 1 << 11,   /* an access to an MSR that faults exits, if asked for */
+    KVM_CAN_FILTER = 1 << 12,     /* and a write of one that is chosen */
 };
 
 enum {
@@ -109,6 +110,10 @@ struct kvm_vcpu {
     uint64_t declined;
     enum kvm_lift needs;
     bool lifts; /* machine->pages.lift is for it */
+    /* Or a write of an MSR is caught there: `written`; kvm_lift() lets it through. */
+    bool writes;
+    bool unfiltered; /* it is let through */
+    struct ringside_caught written;
     /* What an access that was served is told as, when its instruction is done. */
     bool owes;
     struct ringside_exit owed;
@@ -171,7 +176,12 @@ struct kvm_machine {
     unsigned accessor;     /* whose local APIC the debugger sees */
     uint8_t ioapic_select; /* the debugger's, not the guest's */
 
-    unsigned msr_exits;          /* KVM_MSR_EXIT_REASON_* that the kernel was asked for */
+    unsigned msr_exits; /* KVM_MSR_EXIT_REASON_* that the kernel was asked for */
+    bool filters;       /* writes of MSRs */
+    /* The server's array, under server_lock; whether it is empty is read without it, too. */
+    const struct ringside_catch *catches;
+    size_t catch_count;
+
     uint32_t msrs[KVM_MSRS_MAX]; /* those of struct ringside_regs that this host has */
     unsigned msr_count;
     size_t xsave_size;
@@ -224,9 +234,19 @@ void kvm_find_xsave(struct kvm_machine *machine);
 int kvm_fpu_read(struct kvm_vcpu *vcpu, struct ringside_fpu *out);
 int kvm_fpu_write(struct kvm_vcpu *vcpu, const struct ringside_fpu *in);
 
-/* msr_exit.c: accesses to MSRs that come to us */
-void kvm_msr_tell_faults(struct kvm_machine *machine); /* as long as a step is armed */
+/* msr_exit.c: accesses to MSRs that come to us; server_lock held but for the exit */
+void kvm_msr_tell(struct kvm_machine *machine); /* a step was armed, or is over */
 void kvm_msr_exit(struct kvm_vcpu *vcpu);
+/* Writes of these shall come; an enum ringside_error, and nothing changed. */
+int kvm_msr_filter(struct kvm_machine *machine, const struct ringside_catch *catches, size_t count);
+/* It was called off and shall be done by a step of its own. */
+void kvm_msr_put_off(struct kvm_vcpu *vcpu);
+void kvm_msr_let_through(struct kvm_vcpu *vcpu, bool through); /* others are parked */
+
+/* catch.c: events that are caught */
+extern const struct ringside_catch_ops kvm_catch_ops;
+bool kvm_catches_traps(const struct kvm_machine *machine); /* INT3, INT1; server_lock held */
+void kvm_catch_port(struct kvm_vcpu *vcpu);                /* of KVM_EXIT_IO that was served */
 
 /* breakpoint.c: trap bytes in memory, and memory as if they were not there; server_lock held */
 int kvm_breakpoint_insert(struct kvm_machine *machine, uint64_t gpa);

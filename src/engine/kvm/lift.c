@@ -42,6 +42,7 @@ bool kvm_lift_declined(struct kvm_vcpu *vcpu)
     bool known = had != KVM_LIFT_ALL && !kvm_regs_read(vcpu, &regs);
     if (known) {
         vcpu->declined = x86_linear_rip(&regs);
+        vcpu->writes = false;
         vcpu->needs = had == KVM_LIFT_NOTHING && is_code_barred(vcpu, vcpu->declined)
                           ? KVM_LIFT_CODE
                           : KVM_LIFT_ALL;
@@ -69,6 +70,15 @@ static void lift_breakpoint(struct kvm_vcpu *vcpu, uint64_t linear)
         lift(vcpu, KVM_LIFT_CODE);
 }
 
+/* Is it the write of an MSR that was called off, the registers being what they were? */
+static bool is_put_off(const struct kvm_vcpu *vcpu, const struct ringside_regs *regs)
+{
+    uint64_t value = regs->gpr[RINGSIDE_RDX] << 32 | (uint32_t)regs->gpr[RINGSIDE_RAX];
+
+    return vcpu->writes && (uint32_t)regs->gpr[RINGSIDE_RCX] == vcpu->written.number &&
+           value == vcpu->written.value;
+}
+
 int kvm_lift(struct kvm_vcpu *vcpu)
 {
     struct ringside_regs regs;
@@ -80,9 +90,12 @@ int kvm_lift(struct kvm_vcpu *vcpu)
     if (vcpu->declined == linear) {
         if (vcpu->needs == KVM_LIFT_CODE)
             is_code_barred(vcpu, linear);
-        lift(vcpu, vcpu->needs);
+        if (vcpu->needs != KVM_LIFT_NOTHING)
+            lift(vcpu, vcpu->needs);
     }
     lift_breakpoint(vcpu, linear);
+    if (vcpu->declined == linear && is_put_off(vcpu, &regs))
+        kvm_msr_let_through(vcpu, true);
     vcpu->passing = true;
     vcpu->passed = linear;
     return RINGSIDE_OK;
@@ -94,6 +107,8 @@ void kvm_unlift(struct kvm_vcpu *vcpu)
 
     if (vcpu->lifted != KVM_NOWHERE)
         kvm_breakpoint_lift(machine, vcpu->lifted, false);
+    if (vcpu->unfiltered)
+        kvm_msr_let_through(vcpu, false);
     vcpu->lifted = KVM_NOWHERE;
     vcpu->passing = false;
     if (!vcpu->lifts)

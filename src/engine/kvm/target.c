@@ -72,7 +72,7 @@ static int arm(void *ctx, unsigned index, unsigned way, bool hold_interrupts)
         return error;
     vcpu->way = way;
     vcpu->hold = hold_interrupts;
-    kvm_msr_tell_faults(vcpu->machine);
+    kvm_msr_tell(vcpu->machine);
     return RINGSIDE_OK; /* the kernel hears of it at the entry */
 }
 
@@ -83,7 +83,7 @@ static void disarm(void *ctx, unsigned index)
     vcpu->way = 0;
     kvm_end_single_step(vcpu);
     kvm_unlift(vcpu);
-    kvm_msr_tell_faults(vcpu->machine);
+    kvm_msr_tell(vcpu->machine);
 }
 
 static int take_interrupt(void *ctx, unsigned index)
@@ -162,6 +162,7 @@ const struct ringside_target kvm_target = {
     .direct = &direct_ops,
     .breakpoint = &breakpoint_ops,
     .watch = &watch_ops,
+    .catches = &kvm_catch_ops,
     .fpu = &fpu_ops,
     .msr = &msr_ops,
     .machine = &machine_ops,

@@ -41,7 +41,9 @@ static const uint8_t with_cmpxchg16b[] = {0x31,      0xc0, 0x31, 0xd2,  0x31, 0x
 
 /* mov $NO_MSR,%ecx; wrmsr */
 enum { NO_MSR = 0x12345, AT_WRMSR = 5 };
-static const uint8_t with_wrmsr[] = {0xb9, 0x45, 0x23, 0x01, 0x00, 0x0f, 0x30};
+static const uint8_t with_no_msr[] = {0xb9, 0x45, 0x23, 0x01, 0x00, 0x0f, 0x30};
+/* mov $X86_MSR_KERNEL_GS_BASE,%ecx; wrmsr */
+static const uint8_t with_wrmsr[] = {0xb9, 0x02, 0x01, 0x00, 0xc0, 0x0f, 0x30};
 
 struct guest {
     int kvm, vm, cpu;
@@ -203,10 +205,22 @@ static bool could_not_fetch(const struct guest *guest)
            still_writable(guest, CODE, VALUE);
 }
 
-static bool told_of_msr(const struct guest *guest)
+static bool told_of_msr(const struct guest *guest, unsigned reason, uint32_t msr)
 {
-    return !guest->error && guest->run->exit_reason == KVM_EXIT_X86_WRMSR &&
-           guest->run->msr.index == NO_MSR && rip_is(guest, CODE + AT_WRMSR);
+    const struct kvm_run *run = guest->run;
+
+    return !guest->error && run->exit_reason == KVM_EXIT_X86_WRMSR && run->msr.reason == reason &&
+           run->msr.index == msr && rip_is(guest, CODE + AT_WRMSR);
+}
+
+static bool told_of_fault(const struct guest *guest)
+{
+    return told_of_msr(guest, KVM_MSR_EXIT_REASON_UNKNOWN, NO_MSR);
+}
+
+static bool told_of_write(const struct guest *guest)
+{
+    return told_of_msr(guest, KVM_MSR_EXIT_REASON_FILTER, X86_MSR_KERNEL_GS_BASE);
 }
 
 /* DR7: register 0 globally enabled, for the execution of code or for writes of one byte. */
@@ -245,7 +259,8 @@ static const struct trial {
      met_data},
     {KVM_CAN_BAR_WRITES, plain, sizeof plain, {0}, could_not_write},
     {KVM_CAN_BAR_CODE, plain, sizeof plain, {0}, could_not_fetch},
-    {KVM_TELLS_FAULTS, with_wrmsr, sizeof with_wrmsr, {0}, told_of_msr},
+    {KVM_TELLS_FAULTS, with_no_msr, sizeof with_no_msr, {0}, told_of_fault},
+    {KVM_CAN_FILTER, with_wrmsr, sizeof with_wrmsr, {0}, told_of_write},
 };
 enum { TRIALS = sizeof trials / sizeof trials[0] };
 
@@ -260,16 +275,29 @@ static const struct trial int1_trial = {
     met_int1,
 };
 
+static bool tell_of_msrs(const struct guest *guest)
+{
+    struct kvm_enable_cap tell = {
+        .cap = KVM_CAP_X86_USER_SPACE_MSR,
+        .args = {KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER}};
+    uint8_t through = 0;
+    struct kvm_msr_filter filter = {
+        .flags = KVM_MSR_FILTER_DEFAULT_ALLOW,
+        .ranges[0] = {KVM_MSR_FILTER_WRITE, 1, X86_MSR_KERNEL_GS_BASE, &through},
+    };
+
+    return !ioctl(guest->vm, KVM_ENABLE_CAP, &tell) &&
+           !ioctl(guest->vm, KVM_X86_SET_MSR_FILTER, &filter);
+}
+
 /* What the trial of this feature is about is protected, or asked for. */
 static bool prepare(const struct guest *guest, unsigned feature)
 {
-    struct kvm_enable_cap tell = {.cap = KVM_CAP_X86_USER_SPACE_MSR,
-                                  .args = {KVM_MSR_EXIT_REASON_UNKNOWN}};
-
     switch (feature) {
     case KVM_CAN_BAR_WRITES: return !mprotect(guest->memory + DATA, SIZE - DATA, PROT_READ);
     case KVM_CAN_BAR_CODE: return !mprotect(guest->memory + CODE, DATA - CODE, PROT_NONE);
-    case KVM_TELLS_FAULTS: return !ioctl(guest->vm, KVM_ENABLE_CAP, &tell);
+    case KVM_TELLS_FAULTS:
+    case KVM_CAN_FILTER: return tell_of_msrs(guest);
     default: return true;
     }
 }

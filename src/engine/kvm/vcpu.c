@@ -100,8 +100,13 @@ static void debug_exit(struct kvm_vcpu *vcpu)
 {
     struct ringside_exit exit = {.reason = RINGSIDE_EXIT_OTHER};
 
-    if (kvm_debug_exit(vcpu, &exit))
-        tell(vcpu, &exit);
+    if (!kvm_debug_exit(vcpu, &exit))
+        return;
+    if (vcpu->unfiltered && exit.reason == RINGSIDE_EXIT_DEBUG_EXCEPTION) {
+        exit.reason = RINGSIDE_EXIT_CATCH;
+        exit.caught = vcpu->written;
+    }
+    tell(vcpu, &exit);
 }
 
 /* An instruction that needs a protected page, or one that this kernel never executes. */
@@ -137,6 +142,8 @@ static void internal_error(struct kvm_vcpu *vcpu)
 static void tell_owed(struct kvm_vcpu *vcpu)
 {
     vcpu->owes = false;
+    if (vcpu->owed.reason == RINGSIDE_EXIT_DECLINED)
+        kvm_msr_put_off(vcpu);
     tell(vcpu, &vcpu->owed);
 }
 
