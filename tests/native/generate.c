@@ -1,10 +1,11 @@
-/* Makes up instructions of a given operation, and registers and memory for them to work on. */
+/* Makes up instructions of a given operation, with registers and memory that suit them. */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "native.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "random.h"
 #include "ringside/regs.h"
 #include "x86/regs.h"
 
@@ -30,23 +31,14 @@ struct generator {
 /* Memory operands lie in the first part of the data page, the stack in the rest. */
 enum { OPERANDS = 0x100, OPERANDS_SIZE = 0x600, STACK = 0x800, STACK_SIZE = 0x700 };
 
-static uint64_t next_random(struct generator *g)
-{
-    g->random ^= g->random << 13;
-    g->random ^= g->random >> 7;
-    g->random ^= g->random << 17;
-    return g->random * 0x2545f4914f6cdd1dull;
-}
-
-/* 0..n-1 */
 static unsigned pick(struct generator *g, unsigned n)
 {
-    return (unsigned)(next_random(g) >> 32) % n;
+    return random_pick(&g->random, n);
 }
 
 static bool one_in(struct generator *g, unsigned n)
 {
-    return pick(g, n) == 0;
+    return random_one_in(&g->random, n);
 }
 
 /* --- The encodings --------------------------------------------------------------------------- */
@@ -140,152 +132,6 @@ void generator_free(struct generator *g)
     free(g);
 }
 
-/* --- Values ---------------------------------------------------------------------------------- */
-
-static uint64_t any_integer(struct generator *g)
-{
-    uint64_t r = next_random(g);
-
-    switch (pick(g, 8)) {
-    case 0: return 0;
-    case 1: return r & 0xff;
-    case 2: return 0 - (r & 0xff);
-    case 3: return 1ull << (r & 63);
-    case 4: return (1ull << (r & 63)) - 1;
-    case 5: return r & 0xffffffff;
-    case 6: return (uint64_t)(int32_t)r;
-    default: return r;
-    }
-}
-
-static uint32_t any_single(struct generator *g)
-{
-    static const uint32_t special[] = {0x00000000, 0x3f800000, 0x7f800000, 0x7fc00000, 0x7f800001,
-                                       0x00000001, 0x007fffff, 0x00800000, 0x7f7fffff, 0x3f000000,
-                                       0x3fc00000, 0x40200000, 0x4f000000, 0x4effffff, 0x5f000000,
-                                       0x34000000, 0x3f7fffff, 0x3f800001, 0x7fffffff, 0x46fffe00};
-    uint32_t r = (uint32_t)(next_random(g) >> 32);
-
-    switch (pick(g, 4)) {
-    case 0: return special[pick(g, sizeof special / sizeof special[0])] | (r & 0x80000000);
-    case 1: return r;
-    default: return (r & 0x807fffff) | (uint32_t)(117 + pick(g, 20)) << 23;
-    }
-}
-
-static uint64_t any_double(struct generator *g)
-{
-    static const uint64_t special[] = {
-        0x0000000000000000, 0x3ff0000000000000, 0x7ff0000000000000, 0x7ff8000000000000,
-        0x7ff0000000000001, 0x0000000000000001, 0x000fffffffffffff, 0x0010000000000000,
-        0x7fefffffffffffff, 0x3fe0000000000000, 0x3ff8000000000000, 0x4004000000000000,
-        0x41e0000000000000, 0x41dfffffffc00000, 0x43e0000000000000, 0x3ca0000000000000,
-        0x3fefffffffffffff, 0x3ff0000000000001, 0x47efffffe0000000, 0x3810000000000000};
-    uint64_t r = next_random(g);
-
-    switch (pick(g, 4)) {
-    case 0: return special[pick(g, sizeof special / sizeof special[0])] | (r & 1ull << 63);
-    case 1: return r;
-    default: return (r & 0x800fffffffffffff) | (uint64_t)(1003 + pick(g, 60)) << 52;
-    }
-}
-
-static void any_extended(struct generator *g, uint64_t *significand, uint16_t *sign_exponent)
-{
-    const uint64_t integer = 1ull << 63;
-    uint64_t r = next_random(g);
-    uint16_t sign = r & 1 ? 0x8000 : 0;
-    uint64_t fraction = one_in(g, 3) ? 0 : next_random(g);
-
-    switch (pick(g, 12)) {
-    case 0: *significand = 0, *sign_exponent = sign; break;
-    case 1: *significand = integer, *sign_exponent = sign | 0x7fff; break; /* infinity */
-    case 2: *significand = integer | fraction | 1, *sign_exponent = sign | 0x7fff; break; /* NaN */
-    case 3: *significand = fraction & ~integer, *sign_exponent = sign; break; /* denormal, zero */
-    case 4: /* any bits, among them encodings that are not supported */
-        *significand = next_random(g);
-        *sign_exponent = (uint16_t)next_random(g);
-        break;
-    case 5: /* a small integer */
-        *significand = integer | (uint64_t)pick(g, 256) << 55;
-        *sign_exponent = sign | (uint16_t)(0x3fff + pick(g, 9));
-        break;
-    case 6: *significand = integer, *sign_exponent = sign | 0x3fff; break; /* 1 */
-    default:
-        *significand = integer | fraction;
-        *sign_exponent = sign | (uint16_t)(0x3fff - 40 + (int)pick(g, 80));
-        break;
-    }
-}
-
-/* 16 bytes of one kind of data. */
-static void any_vector(struct generator *g, uint8_t *out)
-{
-    unsigned kind = pick(g, 5);
-
-    for (unsigned at = 0; at < 16; at += 8) {
-        uint64_t value = 0;
-
-        switch (kind) {
-        case 0: value = any_single(g) | (uint64_t)any_single(g) << 32; break;
-        case 1: value = any_double(g); break;
-        case 2: value = any_integer(g); break;
-        case 3: value = next_random(g); break;
-        default: /* small elements next to the limits */
-            for (unsigned i = 0; i < 4; i++)
-                value |= (uint64_t)(uint16_t)(0x7ffe + pick(g, 5) - (one_in(g, 2) ? 0x8000 : 0))
-                         << 16 * i;
-            break;
-        }
-        memcpy(out + at, &value, 8);
-    }
-}
-
-static void any_x87(struct generator *g, struct native_fx *fx)
-{
-    unsigned kind = pick(g, 8);
-
-    for (int i = 0; i < 8; i++)
-        any_extended(g, &fx->st[i].significand, &fx->st[i].sign_exponent);
-    fx->ftw = kind == 0 ? 0 : kind == 1 ? (uint8_t)next_random(g) : 0xff;
-    fx->fcw = 0x37f;
-    if (one_in(g, 2))
-        fx->fcw = (uint16_t)(0x7f | pick(g, 16) << 8);
-    if ((fx->fcw & 0x300) == 0x100) /* a reserved precision */
-        fx->fcw |= 0x200;
-    if (one_in(g, 4))
-        fx->fcw &= (uint16_t)~pick(g, 64);
-    fx->fsw = (uint16_t)(pick(g, 8) << 11);
-    if (one_in(g, 4))
-        fx->fsw |= (uint16_t)(pick(g, 16) * 0x100 & 0x4700); /* condition codes */
-    if ((fx->fcw & 0x3f) == 0x3f && one_in(g, 4))
-        fx->fsw |= (uint16_t)pick(g, 64);
-}
-
-static void any_state(struct generator *g, struct native_state *s)
-{
-    memset(s, 0, sizeof(*s));
-    for (int i = 0; i < 16; i++)
-        s->gpr[i] = any_integer(g);
-    s->gpr[RINGSIDE_RSP] = NATIVE_DATA + STACK + 64 + pick(g, (STACK_SIZE - 128) / 8) * 8;
-    s->rip = NATIVE_START;
-    s->rflags = next_random(g) & X86_FLAGS_ARITH;
-    if (one_in(g, 4))
-        s->rflags |= X86_FLAG_DF;
-    for (unsigned at = 0; at < NATIVE_PAGE; at += 16)
-        any_vector(g, s->data + at);
-    for (int i = 0; i < 16; i++)
-        any_vector(g, (uint8_t *)s->fx.xmm[i]);
-    any_x87(g, &s->fx);
-    s->fx.mxcsr = 0x1f80;
-    if (one_in(g, 2))
-        s->fx.mxcsr = 0x1f80 | pick(g, 4) << 13 | pick(g, 64);
-    if (one_in(g, 8))
-        s->fx.mxcsr ^= pick(g, 64) << 7;
-    if (one_in(g, 8))
-        s->fx.mxcsr ^= 1u << (one_in(g, 2) ? 15 : 6); /* flush to zero, denormals are zero */
-}
-
 /* --- An instruction -------------------------------------------------------------------------- */
 
 static bool has_relative(const struct x86_insn *insn)
@@ -326,7 +172,7 @@ static bool encode(struct generator *g, const struct form *f, struct native_case
 
     *disp = 0;
     for (size_t i = 0; i < sizeof(c->bytes); i++)
-        b[i] = (uint8_t)next_random(g);
+        b[i] = (uint8_t)random_next(&g->random);
     if (f->prefix != 0x66 && one_in(g, 4))
         b[at++] = 0x66;
     if (one_in(g, 16))
@@ -452,7 +298,7 @@ static void prepare_memory(struct generator *g, struct native_case *c)
         memcpy(c->in.data + at, &value, 8);
         break;
     case X86_LDMXCSR: /* reserved bits fault; bit 17 is AMD's, not in the processors we model */
-        value = next_random(g) & (one_in(g, 4) ? 0xfffdffff : 0xffff);
+        value = random_next(&g->random) & (one_in(g, 4) ? 0xfffdffff : 0xffff);
         memcpy(c->in.data + at, &value, 4);
         break;
     default: break;
@@ -539,7 +385,9 @@ bool generator_make(struct generator *g, enum x86_op op, struct native_case *c)
             put_le(c->bytes + c->insn.length - 4, pick(g, 0x400) - 0x200ull, 4);
             x86_decode(&c->insn, c->bytes, X86_INSN_MAX, X86_CODE64);
         }
-        any_state(g, &c->in);
+        random_state(&g->random, &c->in);
+        c->in.rip = NATIVE_START;
+        c->in.gpr[RINGSIDE_RSP] = NATIVE_DATA + STACK + 64 + pick(g, (STACK_SIZE - 128) / 8) * 8;
         if (!prepare(g, c) || !lands_well(c))
             continue;
         for (int i = 0; i < c->insn.count; i++)
