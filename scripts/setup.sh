@@ -5,7 +5,7 @@
 BUILD_PACKAGES='gcc libc6-dev binutils meson ninja-build pkg-config libcmocka-dev libzydis-dev
 libelf-dev zlib1g-dev liblzma-dev libzstd-dev liblz4-dev libseccomp-dev'
 GUEST_PACKAGES='gdb cpio busybox-static'
-CHECK_PACKAGES='clang clang-format lldb mandoc qemu-system-x86'
+CHECK_PACKAGES='clang clang-format clang-tidy lldb mandoc qemu-system-x86'
 # The machine that has a kvm-intel: not every release has all of them.
 INTEL_PACKAGES='bochs bochs-term bochsbios vgabios grub-pc-bin grub-common xorriso mtools'
 

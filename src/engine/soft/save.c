@@ -145,7 +145,7 @@ int soft_restore(struct soft *soft, const void *in, size_t n)
     if (n != soft_state_size(soft))
         return -1;
     memcpy(&header, at, sizeof header);
-    if (memcmp(header.magic, magic, sizeof magic) || header.size != n ||
+    if (memcmp(header.magic, magic, sizeof magic) != 0 || header.size != n ||
         header.ram_bytes != vm_ram_bytes(soft->vm) || header.turn >= soft->config.vm.cpus)
         return -1;
     soft->time = header.time;
