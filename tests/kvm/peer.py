@@ -60,9 +60,15 @@ class Debugger:
         assert found, stop
         return int.from_bytes(bytes.fromhex(found[1]), 'little')
 
+    def stop(self):
+        """The next stop, past what is said before it."""
+        while (text := self.reply()).startswith('O'):
+            pass
+        return text
+
     def interrupt(self):
         self.socket.sendall(b'\x03')
-        stop = self.reply()
+        stop = self.stop()
         assert stop.startswith('T'), stop
 
     def close(self):

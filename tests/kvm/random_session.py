@@ -14,7 +14,8 @@ from guest import Guest, address_of
 NAMES = ('get_char', 'put_char', 'square', 'timer_interrupt')
 CONDITIONS = ('', ';X3,220027', ';X3,220127')  # none; false and true: const8, end
 SETTINGS = ('interrupts on', 'interrupts off', 'step-method auto', 'step-method emulate',
-            'step-method trap-flag')
+            'step-method trap-flag', 'catch port 0x3f8', 'catch port all', 'catch msr all',
+            'catch interrupt all', 'catch hlt', 'guest-int3 stop', 'catch delete', 'catch delete')
 
 
 class Session:
@@ -51,7 +52,9 @@ class Session:
         self.guest.debugger.monitor(setting)
 
     def steps(self):
-        stop = self.ask('vCont;s:1')
+        self.done.append('vCont;s:1')
+        self.guest.debugger.send('vCont;s:1')
+        stop = self.guest.debugger.stop()
         assert stop.startswith('T05'), stop
 
     def runs(self, packet):
