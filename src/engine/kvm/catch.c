@@ -22,10 +22,11 @@ static bool is_kernels_port(uint32_t port)
     return false;
 }
 
-/* Whatever the filter says, the kernel serves the local APIC's own. */
+/* Whatever the filter says, the kernel serves the local APIC's own, and may serve its deadline. */
 static bool is_kernels_msr(uint32_t msr)
 {
-    return msr >= X86_MSR_X2APIC_FIRST && msr <= X86_MSR_X2APIC_LAST;
+    return msr == X86_MSR_TSC_DEADLINE ||
+           (msr >= X86_MSR_X2APIC_FIRST && msr <= X86_MSR_X2APIC_LAST);
 }
 
 static bool is_trap(const struct ringside_catch *what)
