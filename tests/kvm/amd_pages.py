@@ -12,6 +12,7 @@ from pathlib import Path
 import breakpoint_checks
 from amd_machine import HOST, ROOT, Machine, make_initrd, need_host
 from peer import Debugger
+from symbols import symbols_of
 
 TEXT, APART, PAGES = 0xffffffff81000000, 0x40000, 20  # of the stock kernel
 FALSE = '220027'  # an agent expression: const8 0, end
@@ -36,7 +37,7 @@ def check_text(machine, debugger):
 
 def check(machine, port, hello):
     machine.expect('host: hello\n(.*\n)*?.*target remote', 'the small kernel is held')
-    breakpoint_checks.check_all(attach(port), machine, breakpoint_checks.symbols_of(hello))
+    breakpoint_checks.check_all(attach(port), machine, symbols_of(hello))
     machine.type('poweroff\n')
     machine.expect('init: 1 CPU', 'the stock kernel has booted')
     debugger = attach(port)

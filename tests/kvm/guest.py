@@ -10,11 +10,6 @@ from host import start
 from peer import PATIENCE, Debugger
 
 
-def address_of(hello, name):
-    names = subprocess.run(['nm', hello], check=True, capture_output=True, text=True).stdout
-    return int(re.search(rf'^(\S+) \S {name}$', names, re.MULTILINE)[1], 16)
-
-
 class Guest:
     """A run of ringside, and its debugger; without that engine the test ends as skipped."""
 

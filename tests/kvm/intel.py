@@ -5,22 +5,16 @@ usage: intel.py RINGSIDE-STATIC RELAY SOAK-SMP-STATIC KVM-STARTED-STATIC KVM-EVE
                 HELLO GUEST...
 """
 # SPDX-License-Identifier: BSD-2-Clause
-import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from intel_machine import Machine, make_image, need_host
+from symbols import symbols_of
 
 RDI = 5  # by its number in the target description
 HELLO = '-k /hello -m 16'
 STEPS = 200
-
-
-def addresses_of(image):
-    names = subprocess.run(['nm', image], check=True, capture_output=True, text=True).stdout
-    return {name: int(value, 16) for value, name in re.findall(r'^(\S+) \S (\S+)$', names, re.M)}
 
 
 def start_hello(machine, options, what):
@@ -207,7 +201,7 @@ def main():
     ringside, relay, smp, started, events, events_guest, hello, *guests = (
         Path(name).resolve() for name in sys.argv[1:])
     need_host()
-    at = addresses_of(hello)
+    at = symbols_of(hello)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         image = make_image(folder, {'ringside': ringside, 'relay': relay, 'soak_smp': smp,

@@ -7,7 +7,8 @@ usage: life.py RINGSIDE HELLO
 import sys
 from pathlib import Path
 
-from guest import Guest, address_of
+from guest import Guest
+from symbols import symbols_of
 
 
 def ended(guest, why, status=0):
@@ -79,7 +80,7 @@ def check_controllers(start):
 
 def check_report(start, hello):
     guest = start()
-    debugger, place = guest.debugger, address_of(hello, 'kernel_main')
+    debugger, place = guest.debugger, symbols_of(hello)['kernel_main']
     if debugger.ask(f'Z1,{place:x},1') != 'OK':
         print('not here: an instruction that KVM does not know (no breakpoints)')
         guest.end()

@@ -10,8 +10,9 @@ import time
 from pathlib import Path
 
 import breakpoint_checks
-from guest import Guest, address_of
+from guest import Guest
 from peer import PATIENCE
+from symbols import symbols_of
 
 STEPS = 400
 BREAKPOINTS = {'Z0': 'a software breakpoint', 'Z1': 'a hardware breakpoint'}
@@ -43,7 +44,7 @@ def walk(ringside, hello, way):
 
 
 def check_breakpoint(ringside, hello, kind):
-    place = address_of(hello, 'kernel_main')
+    place = symbols_of(hello)['kernel_main']
     guest = Guest(ringside, hello)
     if guest.debugger.ask(f'{kind},{place:x},1') != 'OK':
         print(f'not here: {BREAKPOINTS[kind]}')
@@ -68,8 +69,7 @@ def main():
     for kind in BREAKPOINTS:
         check_breakpoint(ringside, hello, kind)
     guest = Guest(ringside, hello)
-    breakpoint_checks.check_all(guest.debugger, Console(guest),
-                                 breakpoint_checks.symbols_of(hello))
+    breakpoint_checks.check_all(guest.debugger, Console(guest), symbols_of(hello))
     guest.end()
 
 

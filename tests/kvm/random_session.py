@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from guest import Guest, address_of
+from guest import Guest
+from symbols import symbols_of
 
 NAMES = ('get_char', 'put_char', 'square', 'timer_interrupt')
 CONDITIONS = ('', ';X3,220027', ';X3,220127')  # none; false and true: const8, end
@@ -86,7 +87,8 @@ def main():
     print('seed', seed)
     random.seed(seed)
     guest = Guest(ringside, hello, engine=sys.argv[3])
-    session = Session(guest, [address_of(hello, name) for name in NAMES])
+    symbols = symbols_of(hello)
+    session = Session(guest, [symbols[name] for name in NAMES])
     kinds = (session.a_breakpoint, session.no_breakpoint, session.a_watchpoint, session.looks,
              session.sets, session.steps, session.continues, session.continues, session.steps_a_range)
     try:

@@ -4,25 +4,19 @@
 usage: steps.py KVM-STEPS KVM-EVENTS EVENTS-GUEST CLASSES GUEST...
 """
 # SPDX-License-Identifier: BSD-2-Clause
-import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from amd_machine import ROOT, Machine, make_initrd, need_host
+from symbols import symbols_of
 
 INTERRUPTED = ('shadow',)  # those whose interrupts are let into the steps
 
 
-def address_of(image, name):
-    names = subprocess.run(['nm', image], check=True, capture_output=True, text=True).stdout
-    return re.search(rf'^(\S+) \S {name}$', names, re.MULTILINE)[1]
-
-
 def line_of(image, behind):
     """What /init runs: the guest, where its own code ends, and its interrupts."""
-    return ' '.join([image.stem, address_of(image, behind)] +
+    return ' '.join([image.stem, f'{symbols_of(image)[behind]:x}'] +
                     ['interrupts'] * (image.stem in INTERRUPTED)) + '\n'
 
 
