@@ -15,6 +15,7 @@ from peer import PATIENCE
 from symbols import symbols_of
 
 STEPS = 400
+INTERRUPTS = 200
 BREAKPOINTS = {'Z0': 'a software breakpoint', 'Z1': 'a hardware breakpoint'}
 
 
@@ -61,6 +62,20 @@ def check_breakpoint(ringside, hello, kind):
     guest.end()
 
 
+def check_input_behind_stops(ringside, hello):
+    """What comes in right behind a Ctrl-C is answered behind the stop, whichever thread tells of that."""
+    guest = Guest(ringside, hello)
+    debugger = guest.debugger
+    for turn in range(INTERRUPTS):
+        debugger.send('vCont;c')
+        time.sleep(turn % 4 / 2000)
+        debugger.socket.sendall(b'\x03$p10#d1')
+        stop, rip = debugger.reply(), debugger.reply()
+        assert stop.startswith('T') and re.fullmatch('[0-9a-f]{16}', rip), (turn, stop, rip)
+    guest.end()
+    print(f'ok: {INTERRUPTS} interrupts with a packet right behind')
+
+
 def main():
     ringside, hello = (Path(name).resolve() for name in sys.argv[1:])
     emulated, stepped = (walk(ringside, hello, way) for way in ('emulate', 'trap-flag'))
@@ -68,6 +83,7 @@ def main():
     print(f'ok: {STEPS} steps, the same by emulate and by trap-flag')
     for kind in BREAKPOINTS:
         check_breakpoint(ringside, hello, kind)
+    check_input_behind_stops(ringside, hello)
     guest = Guest(ringside, hello)
     breakpoint_checks.check_all(guest.debugger, Console(guest), symbols_of(hello))
     guest.end()
