@@ -1,89 +1,119 @@
-/* How many frames a second a tracepoint in a loop writes: three registers, on the soft engine. */
+/* How fast tracepoints and conditions are on the soft engine, in a loop that meets one each round.
+ */
 /*
- * usage: trace_bench [SECONDS]
- * Seconds are of processor time.  Prints frames a second, and how often the loop goes round in a
- * second without the tracepoint.
+ * usage: trace_bench [ROUNDS [CASE]]
+ * Prints, for each case, how many million rounds of four instructions a second of processor time
+ * has; with CASE, from 0, only for that one, without anything measured: for a profiler.
  */
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "figures.h"
 #include "session.h"
 
-enum { CODE = 0x1000, FUNCTION = 0x100b, SLICE = 20000 };
+enum { CODE = 0x1000, STACK = 0x8000, TABLES = 0x10000 };
 
-/* 1: inc %ecx; call f; jmp 1b ... f: lea (%ecx,%ecx),%eax; ret */
-static const uint8_t guest[] = {0x41, 0xe8, 0x05, 0,    0,    0,    0xeb, 0xf8,
-                                0xcc, 0xcc, 0xcc, 0x8d, 0x04, 0x09, 0xc3};
+/* 1: inc %ecx; call f; jmp 1b ... f: lea (%rcx,%rcx),%eax; ret */
+static const uint8_t guest[] = {0xff, 0xc1, 0xe8, 0x05, 0,    0,    0,    0xeb,
+                                0xf7, 0xcc, 0xcc, 0xcc, 0x8d, 0x04, 0x09, 0xc3};
 
-static double now(void)
+/* $rcx == ~0, which it never is, and its contrary. */
+#define NEVER   "Xe,26000225ffffffffffffffff1327"
+#define ALWAYS  "Xf,26000225ffffffffffffffff130e27"
+#define COLLECT "QTDP:-1:100c:R010003" /* rax, rbx, rip */
+
+static const struct {
+    const char *what;
+    const char *packet; /* NULL: none */
+    bool traces;
+    unsigned elsewhere; /* breakpoints in pages that the guest does not touch */
+} cases[] = {
+    {"nothing set", NULL, false, 0},
+    {"a tracepoint with three registers", "QTDP:1:100c:E:0:0-", true, 0},
+    {"  and 10,000 breakpoints elsewhere", "QTDP:1:100c:E:0:0-", true, 10000},
+    {"  and a condition that is true", "QTDP:1:100c:E:0:0:" ALWAYS "-", true, 0},
+    {"a breakpoint whose condition is false", "Z0,100c,1;" NEVER, false, 0},
+    {"  and 10,000 breakpoints elsewhere", "Z0,100c,1;" NEVER, false, 10000},
+};
+enum { CASES = sizeof cases / sizeof *cases };
+
+static void start(struct session *s)
 {
-    struct timespec t;
+    const struct vm_config vm = {.ram_bytes = 4 << 20, .cpus = 1, .exit_port = -1};
+    struct ringside_regs regs;
 
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+    session_machine(s, &soft_engine, &vm, SOFT_INTEL);
+    vm_write(soft_vm(s->soft), CODE, guest, sizeof guest);
+    regs = session_long(s, CODE, TABLES);
+    regs.gpr[RINGSIDE_RSP] = STACK;
+    soft_set_entry(s->soft, &regs);
+    session_attach(s, soft_target(), 0);
 }
 
-/* Times round the loop in a second. */
-static double run(struct session *s, double seconds)
+static void set_up(struct session *s, unsigned number)
 {
-    double begin = now(), end;
-    uint64_t from = session_regs(s, 0).gpr[RINGSIDE_RCX], idle;
+    enum { ELSEWHERE = 0x100000 };
+    char packet[64];
 
-    do
-        soft_run(s->soft, SLICE, true, &idle);
-    while ((end = now()) - begin < seconds);
-    return (double)(session_regs(s, 0).gpr[RINGSIDE_RCX] - from) / (end - begin);
+    for (unsigned i = 0; i < cases[number].elsewhere; i++) {
+        snprintf(packet, sizeof packet, "Z0,%x,1", ELSEWHERE + 8 * i);
+        session_expect(s, packet, "OK");
+    }
+    if (cases[number].packet)
+        session_expect(s, cases[number].packet, "OK");
+    if (!cases[number].traces)
+        return;
+    session_expect(s, COLLECT, "OK");
+    session_expect(s, "QTBuffer:circular:1", "OK");
+    session_expect(s, "QTStart", "OK");
 }
 
-static void let_go(struct session *s)
+/* What the server has counted. */
+static unsigned long long frames(struct session *s)
 {
-    static const char packet[] = "$vCont;c#a8";
-
-    if (ringside_input(s->rs, packet, sizeof packet - 1) != sizeof packet - 1)
-        session_fail("the guest does not go on");
-}
-
-/* What the server says it has of this. */
-static unsigned long long status(struct session *s, const char *field)
-{
-    const char *at = strstr(session_ask(s, "qTStatus"), field);
+    const char *at = strstr(session_ask(s, "qTStatus"), ";tcreated:");
 
     if (!at)
-        session_fail("no %s in: %s", field, s->reply);
-    return strtoull(at + strlen(field), NULL, 16);
+        session_fail("no frames in: %s", s->reply);
+    return strtoull(at + strlen(";tcreated:"), NULL, 16);
+}
+
+/* Rounds a second. */
+static double measure(unsigned number, uint64_t rounds)
+{
+    static struct session s;
+    uint64_t idle, done = 0;
+    double time;
+
+    start(&s);
+    set_up(&s, number);
+    session_send(&s, "vCont;c");
+    time = processor_seconds();
+    for (; done < rounds; done = session_regs(&s, 0).gpr[RINGSIDE_RCX])
+        if (soft_run(s.soft, 20000, true, &idle) != SOFT_BUSY)
+            session_fail("%s: the guest has stopped", cases[number].what);
+    time = processor_seconds() - time;
+    if (cases[number].traces && frames(&s) + 1 < done)
+        session_fail("%llu frames of %llu rounds", frames(&s), (unsigned long long)done);
+    session_free(&s);
+    return (double)done / time;
 }
 
 int main(int argc, char **argv)
 {
-    static struct session s;
-    const struct vm_config vm = {.ram_bytes = 1 << 20, .cpus = 1, .exit_port = -1};
-    double seconds = argc > 1 ? strtod(argv[1], NULL) : 1;
-    struct ringside_regs regs = session_flat(CODE);
+    enum { TIMES = 5 };
+    const uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
+    double speed[CASES][TIMES];
 
-    session_machine(&s, &soft_engine, &vm, SOFT_INTEL);
-    vm_write(soft_vm(s.soft), CODE, guest, sizeof guest);
-    regs.gpr[RINGSIDE_RSP] = 0x8000;
-    if (soft_target()->write_regs(s.soft, 0, &regs))
-        session_fail("the vCPU does not start");
-    double free_rate = run(&s, seconds);
-
-    session_attach(&s, soft_target(), 0);
-    session_expect(&s, "QTinit", "OK");
-    session_expect(&s, "QTDP:1:100b:E:0:0-", "OK");
-    session_expect(&s, "QTDP:-1:100b:R010003", "OK"); /* rax, rbx, rip */
-    session_expect(&s, "QTBuffer:circular:1", "OK");
-    session_expect(&s, "QTStart", "OK");
-    let_go(&s);
-    uint64_t from = session_regs(&s, 0).gpr[RINGSIDE_RCX];
-    double rate = run(&s, seconds);
-    uint64_t rounds = session_regs(&s, 0).gpr[RINGSIDE_RCX] - from;
-    unsigned long long frames = status(&s, ";tcreated:");
-    if (frames + 1 < rounds || frames > rounds + 1)
-        session_fail("%llu frames of %llu rounds", frames, (unsigned long long)rounds);
-    printf("%.0f %.0f\n", rate, free_rate);
-    session_free(&s);
+    if (argc > 2) {
+        measure((unsigned)strtoul(argv[2], NULL, 10) % CASES, rounds);
+        return 0;
+    }
+    for (unsigned time = 0; time < TIMES; time++)
+        for (unsigned i = 0; i < CASES; i++)
+            speed[i][time] = measure(i, rounds);
+    for (unsigned i = 0; i < CASES; i++)
+        printf("%-46s %12.2f\n", cases[i].what, median(speed[i], TIMES) / 1e6);
     return 0;
 }

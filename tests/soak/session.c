@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "x86/regs.h"
+
 /* For one thing that is waited for: instructions of the soft engine, seconds of one with threads.
  */
 enum { SLICE = 100000, LONGEST = 200000000, PATIENCE = 60 };
@@ -147,6 +149,27 @@ struct ringside_regs session_flat(uint64_t rip)
     regs.seg[RINGSIDE_CS] = (struct ringside_segment){0, UINT32_MAX, 0x08, CODE32};
     regs.ldtr = (struct ringside_segment){0, 0xffff, 0, 0x82};
     regs.tr = (struct ringside_segment){0, 0xffff, 0, 0x8b};
+    return regs;
+}
+
+struct ringside_regs session_long(struct session *s, uint64_t rip, uint64_t tables)
+{
+    enum { CODE64 = 0xa09b, PAGE = 4096, WRITABLE = 3 };
+    struct ringside_regs regs = session_flat(rip);
+
+    for (uint64_t level = 0; level < 3; level++) {
+        const uint64_t entry = (tables + (level + 1) * PAGE) | WRITABLE;
+        vm_write(soft_vm(s->soft), tables + level * PAGE, &entry, sizeof entry);
+    }
+    for (uint64_t i = 0; i < 512; i++) {
+        const uint64_t entry = i * PAGE | WRITABLE;
+        vm_write(soft_vm(s->soft), tables + 3 * PAGE + 8 * i, &entry, sizeof entry);
+    }
+    regs.cr0 |= X86_CR0_PG;
+    regs.cr3 = tables;
+    regs.cr4 = X86_CR4_PAE;
+    regs.efer = X86_EFER_LME | X86_EFER_LMA;
+    regs.seg[RINGSIDE_CS].access = CODE64;
     return regs;
 }
 

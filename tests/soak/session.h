@@ -50,5 +50,8 @@ void session_run_to(struct session *s, const char *text);
 struct ringside_regs session_regs(struct session *s, unsigned vcpu);
 /* Flat 32-bit code at rip, without paging. */
 struct ringside_regs session_flat(uint64_t rip);
+/* 64-bit code at rip.  Writes four page tables at `tables`: the first 2 MiB one to one, in pages of
+ * 4 KiB.  The soft engine. */
+struct ringside_regs session_long(struct session *s, uint64_t rip, uint64_t tables);
 
 #endif
