@@ -192,11 +192,23 @@ void cpu_code_written(struct cpu_code *code, uint64_t gpa, unsigned size)
 
 /* --- Decoding -------------------------------------------------------------------------------- */
 
+static cpu_handler *handler_of(const struct cpu *cpu, const struct x86_insn *insn)
+{
+    return cpu->model.borrowed ? cpu_bind_borrowed(cpu, insn) : cpu_bind(insn);
+}
+
+void cpu_pass_breakpoint(struct cpu *cpu, bool pass)
+{
+    cpu->pass_at = pass ? cpu->count : UINT64_MAX;
+}
+
 int cpu_breakpoint(struct cpu *cpu, const struct x86_insn *insn)
 {
-    (void)cpu;
-    (void)insn;
-    return CPU_BREAK;
+    if (cpu->pass_at != cpu->count)
+        return CPU_BREAK;
+    if (insn->prefixes & (X86_PREFIX_REP | X86_PREFIX_REPNE))
+        cpu_end_block(cpu); /* one iteration: the next meets it again */
+    return handler_of(cpu, insn)(cpu, insn);
 }
 
 static int decode_fault(struct cpu *cpu, int error)
@@ -212,8 +224,7 @@ static void bind(struct cpu *cpu, struct cpu_slot *slot, uint64_t gpa)
     if (cpu->bus->breakpoint && cpu->bus->breakpoint(cpu->ctx, gpa))
         slot->run = cpu_breakpoint;
     else
-        slot->run =
-            cpu->model.borrowed ? cpu_bind_borrowed(cpu, &slot->insn) : cpu_bind(&slot->insn);
+        slot->run = handler_of(cpu, &slot->insn);
 }
 
 /* Is it pointless, or wrong, to decode on behind this instruction? */

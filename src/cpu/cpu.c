@@ -143,6 +143,7 @@ void cpu_set_regs(struct cpu *cpu, const struct ringside_regs *in)
     bool new_space = cpu->r.cr3 != in->cr3;
 
     cpu->r = *in;
+    cpu_pass_breakpoint(cpu, false);
     cpu_set_arith_flags(cpu, in->rflags);
     cpu->r.rflags = (in->rflags & ~(uint64_t)X86_FLAGS_ARITH) | X86_FLAGS_FIXED;
     if (cpu->bus->write_cr8)
@@ -196,6 +197,7 @@ static void reset_common(struct cpu *cpu)
     cpu->debug_hits = 0;
     cpu->watch_pending = cpu->catch_pending = false;
     cpu->monitor_gpa = 0;
+    cpu_pass_breakpoint(cpu, false);
     memset(cpu->pdpte, 0, sizeof(cpu->pdpte));
     cpu_update_mode(cpu);
     cpu_flush_tlb(cpu);
@@ -240,6 +242,7 @@ void cpu_sipi(struct cpu *cpu, uint8_t vector)
     cs->base = (uint64_t)vector << 12;
     cpu->r.rip = 0;
     cpu->r.activity = RINGSIDE_RUNNING;
+    cpu_pass_breakpoint(cpu, false);
     cpu_update_mode(cpu);
 }
 

@@ -165,10 +165,15 @@ enum cpu_exit cpu_run(struct cpu *cpu, uint64_t limit);
  * CPU_EXIT_YIELD too: that one was a PAUSE, or the owner set cpu->yield.
  */
 enum cpu_step_flags {
-    CPU_STEP_OVER_BREAK = 1 << 0, /* do not stop at a debugger's breakpoint on this instruction */
-    CPU_STEP_HOLD_INTERRUPTS = 1 << 1, /* external interrupts and NMIs stay pending */
+    CPU_STEP_HOLD_INTERRUPTS = 1 << 0, /* external interrupts and NMIs stay pending */
 };
 enum cpu_exit cpu_step(struct cpu *cpu, unsigned flags);
+
+/*
+ * The instruction at rip meets no breakpoint of the debugger if it is what comes next, and cpu_run
+ * holds interrupts and NMIs back for it.  False, cpu_set_regs(), INIT and SIPI take that back.
+ */
+void cpu_pass_breakpoint(struct cpu *cpu, bool pass);
 
 /* Deliver an event as if it were due now: LIMIT, CATCH, SHUTDOWN, or DECLINED (then nothing was
  * done). */

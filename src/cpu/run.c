@@ -176,8 +176,6 @@ static int execute(struct cpu *cpu, unsigned flags)
     status = fetch(cpu, &slot);
     if (status < 0)
         return deliver_fault(cpu, status);
-    if (slot.run == cpu_breakpoint && (flags & CPU_STEP_OVER_BREAK))
-        slot.run = cpu->model.borrowed ? cpu_bind_borrowed(cpu, &slot.insn) : cpu_bind(&slot.insn);
 
     cpu->r.rip += slot.insn.length;
     cpu->r.rflags &= ~(uint64_t)X86_FLAG_RF;
@@ -320,6 +318,12 @@ static bool leaves(struct cpu *cpu, int status, enum cpu_exit *exit)
     return false;
 }
 
+/* One that is to pass a breakpoint does that first. */
+static unsigned held(const struct cpu *cpu)
+{
+    return cpu->pass_at == cpu->count ? CPU_STEP_HOLD_INTERRUPTS : 0;
+}
+
 enum cpu_exit cpu_run(struct cpu *cpu, uint64_t limit)
 {
     enum cpu_exit exit = CPU_EXIT_LIMIT;
@@ -331,7 +335,7 @@ enum cpu_exit cpu_run(struct cpu *cpu, uint64_t limit)
         int status;
 
         if (attention(cpu))
-            status = step(cpu, 0);
+            status = step(cpu, held(cpu));
         else if (cpu->r.rflags & X86_FLAG_RF)
             status = execute(cpu, STEP_MANY); /* the instruction clears it */
         else

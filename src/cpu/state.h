@@ -68,8 +68,9 @@ struct cpu {
      * flags: see flags and cpu_rflags(). */
     struct ringside_regs r;
     struct cpu_flags flags;
-    uint64_t count; /* instructions, event deliveries and REP iterations since reset */
-    uint64_t limit; /* cpu_run leaves when count reaches this */
+    uint64_t count;   /* instructions, event deliveries and REP iterations since reset */
+    uint64_t limit;   /* cpu_run leaves when count reaches this */
+    uint64_t pass_at; /* the count at which breakpoints are not met: cpu_pass_breakpoint() */
     uint64_t idle; /* instruction times that passed while halted; count + idle is the CPU's clock */
     int64_t tsc_offset; /* TSC = (count + idle) * tsc_per_insn + tsc_offset */
 

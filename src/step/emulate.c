@@ -261,12 +261,11 @@ static void fill_watch(const struct step_emulator *e, struct ringside_exit *exit
 static enum step_outcome run(struct step_emulator *e, const struct step_request *request,
                              unsigned budget, unsigned *done, struct ringside_exit *exit)
 {
+    cpu_pass_breakpoint(&e->cpu, true);
     for (*done = 0; *done < budget;) {
-        unsigned flags = CPU_STEP_HOLD_INTERRUPTS | (*done ? 0 : CPU_STEP_OVER_BREAK);
-
         if (*done && code_watched(e))
             return STEP_BREAKPOINT;
-        switch (cpu_step(&e->cpu, flags)) {
+        switch (cpu_step(&e->cpu, CPU_STEP_HOLD_INTERRUPTS)) {
         case CPU_EXIT_LIMIT:
         case CPU_EXIT_YIELD: ++*done; break;
         case CPU_EXIT_HALT: ++*done; return STEP_DONE;
@@ -330,7 +329,8 @@ enum step_trial step_try(struct step *step, unsigned vcpu, const struct ringside
     take_over(e, step, vcpu, regs, false);
     e->trial = e->cpu.trial = true;
     e->cpu.intercepts = ~0u;
-    switch (cpu_step(&e->cpu, CPU_STEP_HOLD_INTERRUPTS | CPU_STEP_OVER_BREAK)) {
+    cpu_pass_breakpoint(&e->cpu, true);
+    switch (cpu_step(&e->cpu, CPU_STEP_HOLD_INTERRUPTS)) {
     case CPU_EXIT_DECLINED:
     case CPU_EXIT_BREAKPOINT:
     case CPU_EXIT_SHUTDOWN: return STEP_TRIAL_UNKNOWN;

@@ -159,11 +159,75 @@ static void breakpoints_stop_before(void **state)
     assert_int_equal(m->cpu.r.rip, CODE_AT + 1);
     assert_int_equal(m->cpu.count, 1);
     assert_int_equal(cpu_step(&m->cpu, 0), CPU_EXIT_BREAKPOINT);
-    assert_int_equal(cpu_step(&m->cpu, CPU_STEP_OVER_BREAK), CPU_EXIT_LIMIT);
+    cpu_pass_breakpoint(&m->cpu, true);
+    assert_int_equal(cpu_step(&m->cpu, 0), CPU_EXIT_LIMIT);
     assert_int_equal(m->cpu.r.rip, CODE_AT + 2);
     m->breakpoint = 0;
     cpu_code_drop_page(m->cpu.code, CODE_AT);
     RUN_HLT();
+}
+
+static void meets(uint64_t rip, uint64_t count)
+{
+    assert_int_equal(cpu_run(&m->cpu, m->cpu.count + 100), CPU_EXIT_BREAKPOINT);
+    assert_int_equal(m->cpu.r.rip, rip);
+    assert_int_equal(m->cpu.count, count);
+}
+
+CODE(round_and_round, "1: inc %eax\n jmp 1b");
+
+static void a_breakpoint_is_passed_once(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, round_and_round);
+    m->breakpoint = CODE_AT;
+    meets(CODE_AT, 0);
+    for (unsigned i = 1; i < 4; i++) {
+        cpu_pass_breakpoint(&m->cpu, true);
+        meets(CODE_AT, 2 * i);
+    }
+    cpu_pass_breakpoint(&m->cpu, true);
+    cpu_pass_breakpoint(&m->cpu, false);
+    meets(CODE_AT, 6);
+    cpu_pass_breakpoint(&m->cpu, true);
+    reload();
+    meets(CODE_AT, 6);
+    cpu_pass_breakpoint(&m->cpu, true);
+    RUN(1);
+    meets(CODE_AT, 8);
+}
+
+CODE(fill, "mov $3, %ecx\n lea 0x200000, %rdi\n rep stosb\n hlt");
+
+static void each_iteration_meets_it(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, fill);
+    m->breakpoint = CODE_AT + 13;
+    for (unsigned left = 3; left; left--) {
+        meets(CODE_AT + 13, 5 - left);
+        assert_int_equal(GPR(RCX), left);
+        cpu_pass_breakpoint(&m->cpu, true);
+    }
+    RUN_HLT();
+}
+
+CODE(three, "nop\n inc %eax\n hlt");
+
+static void interrupts_wait_until_it_is_passed(void **state)
+{
+    (void)state;
+    MACHINE_CODE(m, three);
+    m->breakpoint = CODE_AT + 1;
+    meets(CODE_AT + 1, 1);
+    m->cpu.r.rflags |= X86_FLAG_IF;
+    m->pending = 0x40;
+    m->cpu.intr = true;
+    cpu_pass_breakpoint(&m->cpu, true);
+    RUN_HLT();
+    assert_int_equal(halted_in(), 0x40);
+    assert_int_equal(GPR(RAX), 1);
+    assert_int_equal(word_at(GPR(RSP)), CODE_AT + 3);
 }
 
 static void watchpoints_stop_after(void **state)
@@ -280,6 +344,9 @@ int main(void)
         cmocka_unit_test(the_page_walker_hits_nothing),
         cmocka_unit_test(the_guests_own_watchpoint_is_left_to_it),
         TEST(breakpoints_stop_before),
+        TEST(a_breakpoint_is_passed_once),
+        TEST(each_iteration_meets_it),
+        TEST(interrupts_wait_until_it_is_passed),
         TEST(watchpoints_stop_after),
         TEST(watchpoints_are_found),
         TEST(watchpoints_cost_nothing_elsewhere),

@@ -228,8 +228,6 @@ static void apply_signals(struct soft *soft)
             cpu_init_signal(vcpu->cpu);
         if (vcpu->sipi_pending)
             cpu_sipi(vcpu->cpu, vcpu->sipi_vector);
-        if (vcpu->init_pending || vcpu->sipi_pending)
-            vcpu->passes = false;
         vcpu->init_pending = vcpu->sipi_pending = false;
     }
 }
@@ -337,31 +335,15 @@ void soft_declined(struct soft *soft, unsigned index, struct ringside_exit *exit
 /* The vCPU ran into a breakpoint's place; if it is none of this address it runs over it. */
 static void at_breakpoint(struct soft *soft, unsigned index, struct ringside_exit *exit)
 {
-    if (soft_breakpoint_hit(soft, index, exit))
-        return;
-    switch (cpu_step(soft->vcpu[index].cpu, CPU_STEP_OVER_BREAK)) {
-    case CPU_EXIT_WATCH: soft_watch_exit(soft->vcpu[index].cpu, exit); break;
-    case CPU_EXIT_CATCH: soft_catch_exit(soft->vcpu[index].cpu, exit); break;
-    case CPU_EXIT_DECLINED: soft_declined(soft, index, exit); break;
-    default: break;
-    }
-}
-
-static enum cpu_exit run_cpu(struct soft_vcpu *vcpu, uint64_t limit)
-{
-    enum cpu_exit exit = CPU_EXIT_LIMIT;
-
-    if (vcpu->passes)
-        exit = cpu_step(vcpu->cpu, CPU_STEP_OVER_BREAK | CPU_STEP_HOLD_INTERRUPTS);
-    vcpu->passes = false;
-    return exit == CPU_EXIT_LIMIT ? cpu_run(vcpu->cpu, limit) : exit;
+    if (!soft_breakpoint_hit(soft, index, exit))
+        cpu_pass_breakpoint(soft->vcpu[index].cpu, true);
 }
 
 static void run_turn(struct soft *soft, unsigned index, uint64_t limit, struct ringside_exit *exit)
 {
     struct cpu *cpu = soft->vcpu[index].cpu;
 
-    switch (run_cpu(&soft->vcpu[index], limit)) {
+    switch (cpu_run(cpu, limit)) {
     case CPU_EXIT_LIMIT: break;
     case CPU_EXIT_HALT: exit->reason = RINGSIDE_EXIT_HALT; break;
     case CPU_EXIT_YIELD:

@@ -27,8 +27,6 @@ struct soft_vcpu {
     /* An armed step; see step.c. */
     unsigned way; /* enum ringside_step_way; 0: none */
     bool hold_interrupts;
-    /* Of a step or a run: the first instruction, which meets no breakpoint, is still to come. */
-    bool passes;
 };
 
 struct soft {

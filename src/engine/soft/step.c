@@ -51,15 +51,12 @@ static enum cpu_exit execute(struct soft *soft, unsigned index, enum ringside_ex
 {
     struct soft_vcpu *vcpu = &soft->vcpu[index];
     struct cpu *cpu = vcpu->cpu;
-    unsigned flags = (vcpu->hold_interrupts ? CPU_STEP_HOLD_INTERRUPTS : 0) |
-                     (vcpu->passes ? CPU_STEP_OVER_BREAK : 0);
     uint64_t behind = 0;
     bool emulated = !event_due(vcpu) && is_intercepted(cpu, &behind);
     enum cpu_exit why;
 
     soft->touched = false;
-    why = cpu_step(cpu, flags);
-    vcpu->passes = false;
+    why = cpu_step(cpu, vcpu->hold_interrupts ? CPU_STEP_HOLD_INTERRUPTS : 0);
     emulated = emulated && cpu->r.rip == behind; /* no event or fault came instead */
     switch (why) {
     case CPU_EXIT_YIELD:
@@ -167,7 +164,7 @@ static int arm(void *ctx, unsigned index, unsigned way, bool hold_interrupts)
         return RINGSIDE_ENOTSUP;
     vcpu->way = way;
     vcpu->hold_interrupts = hold_interrupts;
-    vcpu->passes = true;
+    cpu_pass_breakpoint(vcpu->cpu, true);
     return RINGSIDE_OK;
 }
 
@@ -176,7 +173,7 @@ static void disarm(void *ctx, unsigned index)
     struct soft_vcpu *vcpu = &((struct soft *)ctx)->vcpu[index];
 
     vcpu->way = 0;
-    vcpu->passes = false;
+    cpu_pass_breakpoint(vcpu->cpu, false);
 }
 
 static int take_interrupt(void *ctx, unsigned index)

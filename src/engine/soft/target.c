@@ -40,7 +40,6 @@ static int write_regs(void *ctx, unsigned vcpu, const struct ringside_regs *in)
         !vm_apic_wrmsr(soft->vm, vcpu, X86_MSR_APIC_BASE, in->apic_base))
         return RINGSIDE_EINVAL;
     cpu_set_regs(soft->vcpu[vcpu].cpu, in);
-    soft->vcpu[vcpu].passes = false;
     vm_apic_set_cr8(soft->vm, vcpu, in->cr8);
     return RINGSIDE_OK;
 }
@@ -180,7 +179,7 @@ static int remove_breakpoint(void *ctx, uint64_t gpa)
 
 static void pass_breakpoint(void *ctx, unsigned vcpu)
 {
-    ((struct soft *)ctx)->vcpu[vcpu].passes = true;
+    cpu_pass_breakpoint(((struct soft *)ctx)->vcpu[vcpu].cpu, true);
 }
 
 /* A linear code address has a place in every page until it is met: all pages are decoded anew. */
