@@ -92,6 +92,10 @@ struct ringside_exit {
     enum ringside_watch_kind
         watch_kind; /* of EXIT_WATCH; RINGSIDE_WATCH_EXEC: a hardware breakpoint */
     uint64_t watch_address;
+    /* Of EXIT_BREAKPOINT and a hardware breakpoint's EXIT_WATCH: where the instruction is, in
+     * guest-physical memory, if the engine knows; else the server walks the page tables. */
+    bool has_gpa;
+    uint64_t gpa;
     struct ringside_caught caught; /* of EXIT_CATCH */
     uint64_t dr6;   /* of EXIT_DEBUG_EXCEPTION: the conditions met, in DR6's layout */
     uint8_t vector; /* of EXIT_EXCEPTION, as are the rest */

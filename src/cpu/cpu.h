@@ -174,6 +174,8 @@ enum cpu_exit cpu_step(struct cpu *cpu, unsigned flags);
  * holds interrupts and NMIs back for it.  False, cpu_set_regs(), INIT and SIPI take that back.
  */
 void cpu_pass_breakpoint(struct cpu *cpu, bool pass);
+/* After CPU_EXIT_BREAKPOINT: the guest-physical address of the instruction. */
+uint64_t cpu_breakpoint_gpa(const struct cpu *cpu);
 
 /* Deliver an event as if it were due now: LIMIT, CATCH, SHUTDOWN, or DECLINED (then nothing was
  * done). */

@@ -278,7 +278,7 @@ static void flush_jumps(struct cpu *cpu, uint64_t linear)
  */
 int cpu_fetch_page(struct cpu *cpu, uint64_t linear, const struct cpu_fetch_entry **found)
 {
-    struct cpu_fetch_entry *entry = &cpu->fetch[linear >> 12 & (CPU_FETCH_SIZE - 1)];
+    struct cpu_fetch_entry *entry = &cpu->fetch[cpu_fetch_index(linear)];
     uint64_t key = (linear & ~CPU_PAGE_MASK) ^ cpu->code_key;
     enum cpu_tlb_set set = cpu->cpl == 3 ? CPU_TLB_USER : CPU_TLB_KERNEL;
     struct x86_walk walk;

@@ -46,6 +46,12 @@ static inline unsigned cpu_jump_index(uint64_t linear)
     return (linear >> 12 & 63) << 6 | ((linear ^ linear >> 6) & 63);
 }
 
+/* Index in fetch[]. */
+static inline unsigned cpu_fetch_index(uint64_t linear)
+{
+    return linear >> 12 & (CPU_FETCH_SIZE - 1);
+}
+
 /* The page at gpa got code or lost its memory: no CPU that shares the code writes to it unseen. */
 void cpu_protect_code(struct cpu *cpu, uint64_t gpa);
 

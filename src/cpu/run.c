@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cpu/code.h"
 #include "cpu/mmu.h"
+#include "x86/segment.h"
 
 /*
  * While nothing but instructions is due, run_blocks() executes slot after slot.  Whatever may
@@ -366,6 +367,14 @@ enum cpu_exit cpu_take(struct cpu *cpu, const struct cpu_event *event)
         return CPU_EXIT_DECLINED;
     leaves(cpu, status, &exit);
     return exit;
+}
+
+uint64_t cpu_breakpoint_gpa(const struct cpu *cpu)
+{
+    uint64_t linear = x86_linear_rip(&cpu->r);
+
+    /* The page that it was fetched from is still there: nothing has run since. */
+    return cpu->fetch[cpu_fetch_index(linear)].gpa | (linear & CPU_PAGE_MASK);
 }
 
 int cpu_peek(struct cpu *cpu, struct x86_insn *insn)

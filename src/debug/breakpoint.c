@@ -235,7 +235,8 @@ struct place_of_rip {
     const struct debug_watch *watch;
 };
 
-static bool find(struct debug *debug, unsigned vcpu, struct place_of_rip *at)
+/* known: where it is in guest-physical memory, or NULL. */
+static bool find(struct debug *debug, unsigned vcpu, const uint64_t *known, struct place_of_rip *at)
 {
     const struct ringside_regs *regs;
     uint64_t linear, gpa;
@@ -252,8 +253,8 @@ static bool find(struct debug *debug, unsigned vcpu, struct place_of_rip *at)
         if (at->pending && at->pending->place != DEBUG_LINEAR)
             at->pending = NULL;
     }
-    if (debug->sites.count && !debug_translate(debug, vcpu, linear, &gpa))
-        at->site = debug_table_find(&debug->sites, gpa);
+    if (debug->sites.count && (known || !debug_translate(debug, vcpu, linear, &gpa)))
+        at->site = debug_table_find(&debug->sites, known ? *known : gpa);
     if (debug->code_watches)
         at->watch = debug_watch_find(debug, RINGSIDE_WATCH_EXEC, linear, 1);
     return at->pending || at->site || at->watch;
@@ -263,7 +264,7 @@ bool debug_breakpoint_at(struct debug *debug, unsigned vcpu)
 {
     struct place_of_rip at;
 
-    return find(debug, vcpu, &at);
+    return find(debug, vcpu, NULL, &at);
 }
 
 static void trace(struct debug *debug, unsigned vcpu, const struct place_of_rip *at)
@@ -278,7 +279,7 @@ void debug_breakpoint_pass(struct debug *debug, unsigned vcpu)
 {
     struct place_of_rip at;
 
-    if (debug_trace_arrives(debug, vcpu) && find(debug, vcpu, &at))
+    if (debug_trace_arrives(debug, vcpu) && find(debug, vcpu, NULL, &at))
         trace(debug, vcpu, &at);
     debug_trace_tidy(debug);
 }
@@ -288,12 +289,13 @@ static bool stops(struct debug *debug, unsigned vcpu, const struct debug_breakpo
     return breakpoint->asked && debug_code_stops(debug, vcpu, breakpoint->code);
 }
 
-enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, enum debug_reason *reason)
+enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, const uint64_t *gpa,
+                                    enum debug_reason *reason)
 {
     struct place_of_rip at;
     bool software, hardware;
 
-    if (!find(debug, vcpu, &at))
+    if (!find(debug, vcpu, gpa, &at))
         return DEBUG_MET_NONE;
     if (!debug_code_can_run(debug))
         return DEBUG_MET_UNSAID;

@@ -269,14 +269,16 @@ void debug_breakpoint_pass(struct debug *debug, unsigned vcpu);
 void debug_breakpoints_bind(struct debug *debug); /* try again what is not mapped yet */
 /* Would the instruction at RIP be stopped by a breakpoint of either kind? */
 bool debug_breakpoint_at(struct debug *debug, unsigned vcpu);
-/* The vCPU has come to RIP: what do the breakpoints there make of it? */
+/* The vCPU has come to RIP, which is at *gpa (NULL: wherever its page tables say): what do the
+ * breakpoints there make of it? */
 enum debug_met {
     DEBUG_MET_NONE,   /* there is none */
     DEBUG_MET_STOP,   /* *reason says by which kind */
     DEBUG_MET_PASSES, /* their conditions are false, or they had their commands run */
     DEBUG_MET_UNSAID, /* there is no room for what they may print: ask again */
 };
-enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, enum debug_reason *reason);
+enum debug_met debug_breakpoint_met(struct debug *debug, unsigned vcpu, const uint64_t *gpa,
+                                    enum debug_reason *reason);
 
 /* catch.c; only with the target's group; setting what is set and removing what is not are fine */
 int debug_catch_set(struct debug *debug, const struct ringside_catch *what);

@@ -41,11 +41,11 @@ static void pass(struct debug *debug, unsigned vcpu)
     debug_vcpu_look(v, true);
 }
 
-static void breakpoint_hit(struct debug *debug, unsigned vcpu)
+static void breakpoint_hit(struct debug *debug, unsigned vcpu, const uint64_t *gpa)
 {
     enum debug_reason reason;
 
-    switch (debug_breakpoint_met(debug, vcpu, &reason)) {
+    switch (debug_breakpoint_met(debug, vcpu, gpa, &reason)) {
     case DEBUG_MET_NONE: break; /* removed meanwhile */
     case DEBUG_MET_STOP: debug_stop_for(debug, vcpu, reason); break;
     case DEBUG_MET_PASSES: pass(debug, vcpu); break;
@@ -54,6 +54,12 @@ static void breakpoint_hit(struct debug *debug, unsigned vcpu)
         debug_vcpu_look(&debug->vcpus[vcpu], true);
         break;
     }
+}
+
+/* An engine has seen it: it may know where that is. */
+static void breakpoint_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit)
+{
+    breakpoint_hit(debug, vcpu, exit->has_gpa ? &exit->gpa : NULL);
 }
 
 static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_exit *exit)
@@ -66,7 +72,7 @@ static void watch_hit(struct debug *debug, unsigned vcpu, const struct ringside_
     };
 
     if (exit->watch_kind == RINGSIDE_WATCH_EXEC)
-        breakpoint_hit(debug, vcpu);
+        breakpoint_exit(debug, vcpu, exit);
     else
         debug_stop_all(debug, vcpu, &event);
 }
@@ -78,7 +84,7 @@ static void declined(struct debug *debug, unsigned vcpu)
     struct debug_vcpu *v = &debug->vcpus[vcpu];
 
     if (!debug_must_leave(debug, vcpu))
-        breakpoint_hit(debug, vcpu);
+        breakpoint_hit(debug, vcpu, NULL);
     if (v->action == DEBUG_STAY || v->unsaid)
         return;
     v->declined = debug_regs(debug, vcpu) != NULL;
@@ -118,7 +124,7 @@ static void stepped(struct debug *debug, unsigned vcpu)
         return;
     regs = debug_regs(debug, vcpu);
     if (v->action != DEBUG_STEP || (regs && regs->rip >= v->begin && regs->rip < v->end))
-        breakpoint_hit(debug, vcpu); /* the next step would pass over it */
+        breakpoint_hit(debug, vcpu, NULL); /* the next step would pass over it */
     else
         debug_stop_for(debug, vcpu, DEBUG_REASON_STEP);
 }
@@ -142,7 +148,7 @@ static void step_over(struct debug *debug, unsigned vcpu, enum step_outcome outc
     case STEP_DONE: stepped(debug, vcpu); break;
     case STEP_WATCH: watch_hit(debug, vcpu, exit); break;
     case STEP_CATCH: caught(debug, vcpu, &debug->step.caught); break;
-    case STEP_BREAKPOINT: breakpoint_hit(debug, vcpu); break;
+    case STEP_BREAKPOINT: breakpoint_hit(debug, vcpu, NULL); break;
     case STEP_SHUTDOWN: debug_stop_for(debug, vcpu, DEBUG_REASON_SHUTDOWN); break;
     case STEP_FAILED: debug_stop_for(debug, vcpu, DEBUG_REASON_ERROR); break;
     }
@@ -182,7 +188,7 @@ static bool is_unsaid(struct debug *debug, unsigned vcpu)
     if (!v->unsaid || v->action == DEBUG_STAY)
         return false;
     v->unsaid = false;
-    breakpoint_hit(debug, vcpu);
+    breakpoint_hit(debug, vcpu, NULL);
     return v->unsaid;
 }
 
@@ -305,7 +311,7 @@ void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *
     if (!debug->attached)
         return;
     switch (exit->reason) {
-    case RINGSIDE_EXIT_BREAKPOINT: breakpoint_hit(debug, vcpu); break;
+    case RINGSIDE_EXIT_BREAKPOINT: breakpoint_exit(debug, vcpu, exit); break;
     case RINGSIDE_EXIT_WATCH: watch_hit(debug, vcpu, exit); break;
     case RINGSIDE_EXIT_CATCH: caught(debug, vcpu, &exit->caught); break;
     case RINGSIDE_EXIT_SHUTDOWN: debug_stop_for(debug, vcpu, DEBUG_REASON_SHUTDOWN); break;

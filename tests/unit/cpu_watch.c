@@ -230,6 +230,18 @@ static void interrupts_wait_until_it_is_passed(void **state)
     assert_int_equal(word_at(GPR(RSP)), CODE_AT + 3);
 }
 
+static void a_breakpoint_is_where_it_was_met(void **state)
+{
+    (void)state;
+    memcpy(m->ram + CODE_AT + 0x1000, three, (size_t)(three_end - three));
+    *machine_pte(m, DATA_AT) = (CODE_AT + 0x1000) | 7;
+    m->breakpoint = CODE_AT + 0x1001;
+    m->cpu.r.rip = DATA_AT;
+    meets(DATA_AT + 1, 1);
+    *machine_pte(m, DATA_AT) = DATA_AT | 7; /* not flushed */
+    assert_int_equal(cpu_breakpoint_gpa(&m->cpu), CODE_AT + 0x1001);
+}
+
 static void watchpoints_stop_after(void **state)
 {
     static struct cpu_watch watches[] = {{0x200004, 8, CPU_WATCH_READ, 0},
@@ -347,6 +359,7 @@ int main(void)
         TEST(a_breakpoint_is_passed_once),
         TEST(each_iteration_meets_it),
         TEST(interrupts_wait_until_it_is_passed),
+        TEST(a_breakpoint_is_where_it_was_met),
         TEST(watchpoints_stop_after),
         TEST(watchpoints_are_found),
         TEST(watchpoints_cost_nothing_elsewhere),

@@ -18,6 +18,7 @@
  *   connect | disconnect | finished | attached YESNO | ended STATUS
  *   enter VCPU run|park    what the vCPU is told
  *   exit VCPU REASON [write|read|access|exec ADDRESS]
+ *   exit VCPU breakpoint at GPA
  *   exit VCPU catch exception|interrupt|cr|msr|port|hlt|trap NUMBER
  *   set VCPU rip|activity VALUE
  *   get rip|cr8|... VCPU VALUE, see check_state()
@@ -225,7 +226,8 @@ static void do_exit(struct runner *r, unsigned vcpu, const char *reason, const c
         [RINGSIDE_CATCH_TRAP] = "trap",
         NULL,
     };
-    struct ringside_exit exit = {.watch_address = address};
+    static const char *const places[] = {"at", NULL};
+    struct ringside_exit exit = {.watch_address = address, .gpa = address};
     const char *const *kinds;
     unsigned i, k;
 
@@ -233,7 +235,8 @@ static void do_exit(struct runner *r, unsigned vcpu, const char *reason, const c
         if (reasons[i] == reasons[RINGSIDE_EXIT_MONITOR_TRAP])
             fail(r, "no such exit", reason);
     exit.reason = (enum ringside_exit_reason)i;
-    kinds = exit.reason == RINGSIDE_EXIT_CATCH ? catches : watches;
+    exit.has_gpa = strcmp(kind, "at") == 0;
+    kinds = exit.has_gpa ? places : exit.reason == RINGSIDE_EXIT_CATCH ? catches : watches;
     for (k = 0; *kind && strcmp(kinds[k], kind) != 0; k++)
         if (!kinds[k + 1])
             fail(r, "no such kind", kind);

@@ -271,6 +271,7 @@ static void breakpoints_stop_before(void **state)
         run_to_stop(soft, &rs);
         assert_int_equal(rs.last_vcpu, 0);
         assert_int_equal(rip_of(soft, 0), place);
+        assert_true(rs.last.has_gpa && rs.last.gpa == place);
         assert_int_equal(count_of(soft, 0), i);
         rs.stop_at = RINGSIDE_EXIT_MONITOR_TRAP; /* off it, by a step */
         target->step->arm(soft, 0, RINGSIDE_STEP_MONITOR_TRAP, true);

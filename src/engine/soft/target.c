@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "x86/paging.h"
 #include "x86/regs.h"
 #include "x86/segment.h"
 
-enum { PAGE = 4096, PHYS_BITS = 52 };
+enum { PAGE = 4096 };
 
 static unsigned vcpu_count(void *ctx)
 {
@@ -203,25 +202,14 @@ static int remove_code_watch(struct soft *soft, uint64_t linear)
     return RINGSIDE_OK;
 }
 
-static bool read_entry(void *ctx, uint64_t gpa, unsigned size, uint64_t *entry)
-{
-    struct soft *soft = ctx;
-    const uint8_t *ram = vm_ram(soft->vm, gpa, size);
-
-    *entry = 0;
-    if (ram)
-        memcpy(entry, ram, size);
-    return ram;
-}
-
 bool soft_breakpoint_hit(struct soft *soft, unsigned index, struct ringside_exit *exit)
 {
-    const struct ringside_regs *r = &soft->vcpu[index].cpu->r;
-    uint64_t linear = x86_linear_rip(r);
-    struct x86_paging paging = {r->cr0, r->cr3, r->cr4, r->efer, PHYS_BITS};
-    struct x86_walk walk;
+    const struct cpu *cpu = soft->vcpu[index].cpu;
+    uint64_t linear = x86_linear_rip(&cpu->r);
 
     exit->reason = RINGSIDE_EXIT_BREAKPOINT;
+    exit->has_gpa = true;
+    exit->gpa = cpu_breakpoint_gpa(cpu);
     if (!soft->code_watches.count)
         return true;
     if (soft_set_has(&soft->code_watches, linear)) {
@@ -230,8 +218,7 @@ bool soft_breakpoint_hit(struct soft *soft, unsigned index, struct ringside_exit
         exit->watch_address = linear;
         return true;
     }
-    if (x86_paging_walk(&walk, &paging, linear, read_entry, soft) == X86_WALK_OK &&
-        soft_set_has(&soft->breakpoints, walk.gpa))
+    if (soft_set_has(&soft->breakpoints, exit->gpa))
         return true;
     exit->reason = RINGSIDE_EXIT_OTHER;
     return false;
