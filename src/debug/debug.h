@@ -222,7 +222,13 @@ void debug_exit(struct debug *debug, unsigned vcpu, const struct ringside_exit *
 void debug_hook_steps(struct debug *debug);
 
 /* registers.c; stopped */
-const struct ringside_regs *debug_regs(struct debug *debug, unsigned vcpu); /* NULL: failed */
+const struct ringside_regs *debug_read_regs(struct debug *debug, unsigned vcpu);
+static inline const struct ringside_regs *debug_regs(struct debug *debug, unsigned vcpu)
+{
+    const struct debug_vcpu *v = &debug->vcpus[vcpu];
+
+    return v->cached ? &v->regs : debug_read_regs(debug, vcpu); /* NULL: failed */
+}
 int debug_set_regs(struct debug *debug, unsigned vcpu, const struct ringside_regs *regs);
 
 const char *debug_mode(const struct ringside_regs *regs); /* in words */

@@ -102,15 +102,17 @@ static void caught(struct debug *debug, unsigned vcpu, const struct ringside_cau
 static bool engine_passes(struct debug *debug, unsigned vcpu)
 {
     const struct ringside_breakpoint_ops *ops = debug->target->breakpoint;
+    struct debug_vcpu *v = &debug->vcpus[vcpu];
 
-    if (debug->vcpus[vcpu].action != DEBUG_RUN || !ops || !ops->pass ||
+    if (v->action != DEBUG_RUN || !ops || !ops->pass ||
         step_chosen(&debug->step) != RINGSIDE_STEP_EMULATE)
         return false;
-    debug_breakpoint_pass(debug, vcpu);
+    if (!v->passes) /* else it was met, just now */
+        debug_breakpoint_pass(debug, vcpu);
     if (debug_trace_steps(debug, vcpu))
         return false;
     ops->pass(debug->ctx, vcpu);
-    debug->vcpus[vcpu].traced = false;
+    v->traced = false;
     return true;
 }
 

@@ -3,16 +3,12 @@
 #include "debug/debug.h"
 #include "x86/regs.h"
 
-const struct ringside_regs *debug_regs(struct debug *debug, unsigned vcpu)
+const struct ringside_regs *debug_read_regs(struct debug *debug, unsigned vcpu)
 {
     struct debug_vcpu *v = &debug->vcpus[vcpu];
 
-    if (!v->cached) {
-        if (debug->target->read_regs(debug->ctx, vcpu, &v->regs))
-            return NULL;
-        v->cached = true;
-    }
-    return &v->regs;
+    v->cached = !debug->target->read_regs(debug->ctx, vcpu, &v->regs);
+    return v->cached ? &v->regs : NULL;
 }
 
 int debug_set_regs(struct debug *debug, unsigned vcpu, const struct ringside_regs *regs)

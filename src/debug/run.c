@@ -119,12 +119,12 @@ bool debug_must_leave(struct debug *debug, unsigned vcpu)
     const struct debug_vcpu *v = &debug->vcpus[vcpu];
     const struct ringside_regs *regs;
 
-    if (!v->shown)
-        return false;
+    if (v->passes || !v->shown)
+        return v->passes;
     regs = debug_regs(debug, vcpu);
     /* A halted vCPU comes back to RIP by way of the handler that wakes it: a new arrival. */
     return regs && regs->rip == v->shown_rip && regs->activity == RINGSIDE_RUNNING &&
-           (v->passes || debug_breakpoint_at(debug, vcpu));
+           debug_breakpoint_at(debug, vcpu);
 }
 
 /* Has this vCPU something to tell that running it would lose? */

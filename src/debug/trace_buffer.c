@@ -72,20 +72,22 @@ static void go_round(struct trace_buffer *b, uint32_t needed)
 }
 
 /* n more bytes for the open frame. */
-static uint8_t *extend(struct trace_buffer *b, uint32_t n)
+static uint8_t *extend(struct trace_buffer *b, uint64_t n)
 {
-    if (n > b->size || b->open + n > b->size)
+    const uint64_t needed = b->open + n;
+
+    if (needed > b->size)
         return NULL;
-    while (b->end + b->open + n > (b->wrapped ? b->first : b->size)) {
+    while (b->end + needed > (b->wrapped ? b->first : b->size)) {
         if (!b->circular)
             return NULL;
         if (b->wrapped)
             drop_oldest(b);
         else
-            go_round(b, b->open + n);
+            go_round(b, (uint32_t)needed);
     }
-    b->open += n;
-    return b->bytes + b->end + b->open - n;
+    b->open = (uint32_t)needed;
+    return b->bytes + b->end + needed - n;
 }
 
 bool trace_buffer_begin(struct trace_buffer *buffer, uint32_t tracepoint, uint64_t address)
@@ -102,9 +104,7 @@ bool trace_buffer_begin(struct trace_buffer *buffer, uint32_t tracepoint, uint64
 
 uint8_t *trace_buffer_add(struct trace_buffer *buffer, const struct trace_block *head)
 {
-    if (head->size > buffer->size)
-        return NULL;
-    uint8_t *to = extend(buffer, (uint32_t)sizeof *head + head->size);
+    uint8_t *to = extend(buffer, sizeof *head + head->size);
     if (!to)
         return NULL;
     memcpy(to, head, sizeof *head);

@@ -37,21 +37,34 @@ static uint8_t abridged_tags(uint16_t tags)
     return (uint8_t)abridged;
 }
 
+/* Every hit of a tracepoint does this: for so few bytes words are faster than memcpy of n. */
+static void copy_value(unsigned char *to, const unsigned char *from, unsigned n)
+{
+    enum { WORD = sizeof(uint64_t) };
+
+    for (; n >= WORD; n -= WORD, to += WORD, from += WORD)
+        memcpy(to, from, WORD);
+    while (n--)
+        *to++ = *from++;
+}
+
 bool rsp_register_get(const struct rsp_register *reg, const struct rsp_values *values,
                       unsigned char *bytes)
 {
     const void *from = reg->source == RSP_FROM_REGS ? (const void *)values->regs : values->fpu;
+    const unsigned char *value;
     uint16_t tags;
 
     if (!from)
         return false;
-    memset(bytes, 0, reg->size);
+    value = (const unsigned char *)from + reg->offset;
     if (reg->source == RSP_FROM_FPU_TAGS) {
         tags = full_tags(values->fpu);
-        memcpy(bytes, &tags, sizeof tags);
-    } else {
-        memcpy(bytes, (const unsigned char *)from + reg->offset, reg->width);
+        value = (const unsigned char *)&tags;
     }
+    copy_value(bytes, value, reg->width);
+    for (unsigned i = reg->width; i < reg->size; i++)
+        bytes[i] = 0;
     return true;
 }
 

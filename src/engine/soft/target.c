@@ -22,7 +22,6 @@ static int read_regs(void *ctx, unsigned vcpu, struct ringside_regs *out)
     struct soft *soft = ctx;
 
     cpu_get_regs(soft->vcpu[vcpu].cpu, out);
-    out->cr8 = vm_apic_cr8(soft->vm, vcpu);
     vm_apic_rdmsr(soft->vm, vcpu, X86_MSR_APIC_BASE, &out->apic_base);
     return RINGSIDE_OK;
 }
