@@ -43,7 +43,8 @@ static bool is_leaf(const struct x86_paging *paging, enum x86_paging_mode mode, 
     }
 }
 
-/* The bits that must be 0 in a present entry (Intel SDM vol. 3, chapter "Paging": the formats). */
+/* The bits that must be 0 in a present entry (Intel SDM vol. 3, chapter "Paging": the formats). The
+ * pointers of PAE are checked when they are loaded: what lies there since then faults nowhere. */
 static uint64_t reserved_bits(const struct x86_paging *paging, enum x86_paging_mode mode, int level,
                               bool leaf, int page_shift)
 {
@@ -53,7 +54,7 @@ static uint64_t reserved_bits(const struct x86_paging *paging, enum x86_paging_m
     if (mode == X86_PAGING_32BIT) /* PSE-36: bits 20:13 of a large page are address bits 39:32 */
         return leaf && level == 2 ? bits(21, (phys < 40 ? phys : 40) - 19) : 0;
     if (mode == X86_PAGING_PAE && level == 3)
-        return bits(63, phys) | bits(8, 5) | bits(2, 1);
+        return 0;
 
     reserved = bits(mode == X86_PAGING_PAE ? 62 : 51, phys);
     if (!(paging->efer & X86_EFER_NXE))
