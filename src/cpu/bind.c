@@ -52,14 +52,18 @@ static bool fails_alike(const struct cpu *cpu, const struct x86_insn *insn)
     case X86_OUT:
     case X86_INS:
     case X86_OUTS:
-    case X86_RDTSC: return true;
+    case X86_RDTSC:
+    case X86_RDTSCP: return true;
+    case X86_RDPMC: return cpu->cpl != 0 && !(cpu->r.cr4 & X86_CR4_PCE);
     case X86_WRMSR: return cpu->cpl != 0 || cpu_writes_address(cpu);
+    case X86_XSETBV: return cpu->cpl != 0 || !(cpu->r.gpr[RINGSIDE_RAX] & 1 /* x87 */);
     case X86_RDMSR:
     case X86_INVLPG:
     case X86_INVD:
     case X86_WBINVD:
-    case X86_MOV_CR:
     case X86_LMSW: return cpu->cpl != 0;
+    case X86_MOV_CR: /* of CR0 all bits are known */
+        return cpu->cpl != 0 || (insn->operand[0].kind == X86_CR && insn->operand[0].reg == 0);
     default: return false;
     }
 }

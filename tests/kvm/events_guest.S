@@ -39,12 +39,16 @@ pvh_start:
     cmp %eax, %eax /* flags as every processor has them */
     mov $0, %eax
     mov $0, %edx
+    mov $2, %ebx /* the length of what faults */
     mov $NO_MSR, %ecx
     wrmsr
     rdmsr
     mov $0x8000, %edx /* not canonical */
     mov $LSTAR, %ecx
     wrmsr
+    mov $3, %ebx
+    mov $0x20000011, %eax /* NW without CD */
+    mov %eax, %cr0
     mov $0, %edx
     mov $0x10, %eax
     mov $SYSENTER_CS, %ecx
@@ -68,9 +72,9 @@ pvh_start:
 1:  hlt
     jmp 1b
 
-protection: /* past the instruction, of two bytes */
+protection: /* past the instruction */
     lea 4(%esp), %esp
-    addl $2, (%esp)
+    add %ebx, (%esp)
     iret
 breakpoint:
     iret

@@ -225,7 +225,9 @@ CODE(faults, "ud2\n .org faults + 16\n"
              "mov $0x12345, %ecx\n rdmsr\n .org faults + 64\n"
              "inb $0x80, %al\n .org faults + 80\n"
              "lock addq $1, 0x3f0000\n .org faults + 96\n"
-             "wrmsr");
+             "wrmsr\n .org faults + 112\n"
+             "mov %rax, %cr0\n .org faults + 128\n"
+             "xsetbv");
 
 static void expect_fault(uint64_t rip, unsigned vector)
 {
@@ -251,6 +253,11 @@ static void foreseen(void **state)
     regs.gpr[RINGSIDE_RCX] = X86_MSR_LSTAR;
     regs.gpr[RINGSIDE_RDX] = 0x8000; /* not canonical */
     expect_fault(CODE_AT + 96, X86_EXC_GP);
+    regs.gpr[RINGSIDE_RAX] = X86_CR0_PG; /* without PE */
+    expect_fault(CODE_AT + 112, X86_EXC_GP);
+    regs.cr4 |= X86_CR4_OSXSAVE;
+    regs.gpr[RINGSIDE_RCX] = 0;
+    expect_fault(CODE_AT + 128, X86_EXC_GP);
 }
 
 CODE(completes, "mov %al, 0x200000\n .org completes + 16\n"
