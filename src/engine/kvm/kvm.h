@@ -241,6 +241,7 @@ void kvm_msr_exit(struct kvm_vcpu *vcpu);
 int kvm_msr_filter(struct kvm_machine *machine, const struct ringside_catch *catches, size_t count);
 /* It was called off and shall be done by a step of its own. */
 void kvm_msr_put_off(struct kvm_vcpu *vcpu);
+bool kvm_msr_is_put_off(const struct kvm_vcpu *vcpu, const struct ringside_regs *regs);
 void kvm_msr_let_through(struct kvm_vcpu *vcpu, bool through); /* others are parked */
 
 /* catch.c: events that are caught */

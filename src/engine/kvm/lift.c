@@ -70,15 +70,6 @@ static void lift_breakpoint(struct kvm_vcpu *vcpu, uint64_t linear)
         lift(vcpu, KVM_LIFT_CODE);
 }
 
-/* Is it the write of an MSR that was called off, the registers being what they were? */
-static bool is_put_off(const struct kvm_vcpu *vcpu, const struct ringside_regs *regs)
-{
-    uint64_t value = regs->gpr[RINGSIDE_RDX] << 32 | (uint32_t)regs->gpr[RINGSIDE_RAX];
-
-    return vcpu->writes && (uint32_t)regs->gpr[RINGSIDE_RCX] == vcpu->written.number &&
-           value == vcpu->written.value;
-}
-
 int kvm_lift(struct kvm_vcpu *vcpu)
 {
     struct ringside_regs regs;
@@ -94,7 +85,7 @@ int kvm_lift(struct kvm_vcpu *vcpu)
             lift(vcpu, vcpu->needs);
     }
     lift_breakpoint(vcpu, linear);
-    if (vcpu->declined == linear && is_put_off(vcpu, &regs))
+    if (vcpu->declined == linear && kvm_msr_is_put_off(vcpu, &regs))
         kvm_msr_let_through(vcpu, true);
     vcpu->passing = true;
     vcpu->passed = linear;

@@ -158,6 +158,26 @@ void kvm_msr_put_off(struct kvm_vcpu *vcpu)
     pthread_mutex_unlock(&vcpu->machine->server_lock);
 }
 
+static bool is_caught(const struct kvm_machine *machine, uint32_t msr)
+{
+    for (size_t i = 0; i < machine->catch_count; i++) {
+        const struct ringside_catch *what = &machine->catches[i];
+        if (what->kind == RINGSIDE_CATCH_MSR &&
+            (what->number == RINGSIDE_CATCH_ANY || what->number == msr))
+            return true;
+    }
+    return false;
+}
+
+/* The debugger may have come in between, and have changed anything. */
+bool kvm_msr_is_put_off(const struct kvm_vcpu *vcpu, const struct ringside_regs *regs)
+{
+    uint64_t value = regs->gpr[RINGSIDE_RDX] << 32 | (uint32_t)regs->gpr[RINGSIDE_RAX];
+
+    return vcpu->writes && (uint32_t)regs->gpr[RINGSIDE_RCX] == vcpu->written.number &&
+           value == vcpu->written.value && is_caught(vcpu->machine, vcpu->written.number);
+}
+
 /* The others cannot write anything meanwhile. */
 void kvm_msr_let_through(struct kvm_vcpu *vcpu, bool through)
 {
