@@ -82,6 +82,7 @@ cpu_handler *cpu_bind_borrowed(const struct cpu *cpu, const struct x86_insn *ins
     case X86_CPUID:
     case X86_RDTSC:
     case X86_RDTSCP:
+    case X86_RDPID:
     case X86_RDPMC:
     case X86_RDRAND:
     case X86_RDSEED:
