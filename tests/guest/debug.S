@@ -258,13 +258,13 @@ main:
     mov %cr4, %rax
     or $8, %rax
     mov %rax, %cr4
-    SET_DR 0, 0x60
+    SET_DR 0, 0x20
     SET_DR 7, BREAK(0, 2, 0)
     TRY
-    in $0x61, %al
+    in $0x21, %al
     END "port breakpoint, other port"
     TRY
-    in $0x60, %al
+    in $0x20, %al
     nop
     END "port breakpoint"
     NO_BREAKS

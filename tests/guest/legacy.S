@@ -481,6 +481,36 @@ zf:
     movzbl %bl, %ebx
     ret
 
+/* 16-bit code, reached through CODE16 whose base is 1 MiB */
+    .set code16_low, code16 - 0x100000
+    .set gate16_low, gate16 - 0x100000
+    .code16
+code16:
+    mov $resume_esp, %ebx
+    mov (%ebx), %eax
+    sub %esp, %eax
+    mov $moved16, %ebx
+    mov %eax, (%ebx)
+    lretl
+
+gate16:
+    mov $resume_esp, %ebx
+    mov (%ebx), %eax
+    sub %esp, %eax
+    mov $frame16, %ebx
+    mov %eax, (%ebx)
+    movzwl 2(%esp), %eax
+    mov %eax, 4(%ebx) /* cs16 */
+    pop %ax /* IRETW would go to IP alone, and this is 32-bit code */
+    movzwl %ax, %eax
+    mov $return16, %ebx
+    mov (%ebx), %ecx
+    add $4, %esp
+    pushl $CODE32
+    pushl %ecx
+    lretl
+    .code32
+
 /* --- Traps and printing ---------------------------------------------------------------------- */
 
     .balign 16
@@ -543,6 +573,8 @@ report32:
     ret
 
 print32:
+    cmpb $0, silent
+    jne 2f
     mov $0x3f8, %edx
 1:  mov (%esi), %al
     test %al, %al
@@ -553,6 +585,8 @@ print32:
 2:  ret
 
 hex32:
+    cmpb $0, silent
+    jne 3f
     mov $0x3f8, %edx
     push %ebx
     push %ecx
@@ -573,41 +607,12 @@ hex32:
     jns 2b
     pop %ecx
     pop %ebx
-    ret
+3:  ret
 
     .code64
     .globl main
 main:
     ret
-
-/* 16-bit code, reached through CODE16 whose base is 1 MiB */
-    .set code16_low, code16 - 0x100000
-    .set gate16_low, gate16 - 0x100000
-    .code16
-code16:
-    mov $resume_esp, %ebx
-    mov (%ebx), %eax
-    sub %esp, %eax
-    mov $moved16, %ebx
-    mov %eax, (%ebx)
-    lretl
-
-gate16:
-    mov $resume_esp, %ebx
-    mov (%ebx), %eax
-    sub %esp, %eax
-    mov $frame16, %ebx
-    mov %eax, (%ebx)
-    movzwl 2(%esp), %eax
-    mov %eax, 4(%ebx) /* cs16 */
-    pop %ax /* IRETW would go to IP alone, and this is 32-bit code */
-    movzwl %ax, %eax
-    mov $return16, %ebx
-    mov (%ebx), %ecx
-    add $4, %esp
-    pushl $CODE32
-    pushl %ecx
-    lretl
 
     .section .rodata
 hex_digits:

@@ -385,7 +385,7 @@ main:
     ENDUSER "IN beyond the bitmap"
     movq $0x3002, user_rflags
     USER
-    in $0x61, %al
+    in $0x21, %al
     cli
     ENDUSER "IN and CLI in ring 3 with IOPL 3"
     movq $2, user_rflags

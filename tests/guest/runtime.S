@@ -225,6 +225,8 @@ report_trap:
 
     .globl print
 print:
+    cmpb $0, silent
+    jne 2f
     mov $0x3f8, %edx
 1:  mov (%rdi), %al
     test %al, %al
@@ -236,6 +238,8 @@ print:
 
     .globl print_hex
 print_hex:
+    cmpb $0, silent
+    jne 2f
     mov $0x3f8, %edx
     mov $64, %ecx
 1:  sub $4, %ecx /* no leading zeros */
@@ -250,10 +254,12 @@ print_hex:
     out %al, %dx
     sub $4, %ecx
     jns 1b
-    ret
+2:  ret
 
     .globl print_hex_line
 print_hex_line:
+    cmpb $0, silent
+    jne 2b
     call print_hex
     mov $'\n', %al
     out %al, %dx
@@ -316,7 +322,7 @@ early:
 
     .globl resume, resume_rsp, trap_vector, trap_error, trap_rip, trap_cs, trap_rflags, trap_rsp
     .globl trap_ss, trap_rax, trap_rcx, trap_cr2, trap_dr6, trap_stack, user_stack, pt_test, ist1_top
-    .globl trap_stack_top, pml4, stack
+    .globl trap_stack_top, pml4, stack, silent
     .bss
     .balign 4096
 pml4:     .skip 4096
@@ -348,3 +354,4 @@ trap_rcx:    .skip 8
 trap_cr2:    .skip 8
 trap_dr6:    .skip 8
 trap_stack:  .skip 8 /* where the frame ended */
+silent:      .skip 1 /* set by who has no use for what is printed */

@@ -17,7 +17,9 @@
 #define GENERAL_DETECT 2
 #define RING3 4 /* ring 0 would sleep for ever */
 #define NO_TF 8 /* likewise: the trap lets the interrupt in too early */
-#ifdef REAL_TIME
+#if defined REAL_TIME && defined PENDING /* these take a while */
+#define VARIANTS 1
+#elif defined REAL_TIME
 #define VARIANTS 4 /* any two of the three together */
 #else
 #define VARIANTS 8
@@ -305,9 +307,12 @@ record:
     mov %rax, %dr7
     mov %cr2, %rax
     mov %rax, 192(%rdi)
+    xor %eax, %eax
+    testb $BTF, flags
+    jz 1f
     mov $0x1d9, %ecx
     rdmsr
-    mov %rax, 200(%rdi)
+1:  mov %rax, 200(%rdi)
     .irp n, 0, 16, 32, 48, 56
     movups area + 0xfc0 + \n, %xmm0
     movups %xmm0, 208 + \n(%rdi)
@@ -471,7 +476,10 @@ next:
     test $1, %r12b
     jz 1f
     mov $ALIAS, %r13d
-1:  mov 8(%rbp), %eax /* system calls */
+1:  mov 8(%rbp), %rax /* system calls */
+    cmp %rax, calls
+    je 1f
+    mov %rax, calls
     xor %edx, %edx
     mov $0xc0000082, %ecx
     wrmsr
@@ -480,7 +488,7 @@ next:
     inc %ecx
     mov 12(%rbp), %eax
     wrmsr
-    xor %eax, %eax
+1:  xor %eax, %eax
     mov %rax, %dr6
     mov %rax, %dr7
     test $4, %r12b
@@ -500,9 +508,14 @@ next:
     mov flags, %eax
     and $BTF, %eax
     add %eax, %eax
+    mov btf, %ecx
+    mov %eax, btf
+    or %eax, %ecx
+    jz 1f
     xor %edx, %edx
     mov $0x1d9, %ecx
     wrmsr
+1:
 #ifdef PENDING
     mov $APIC, %ecx
     movl $0x44000 | IPI, 0x300(%rcx)
@@ -571,6 +584,8 @@ entry:   .quad 0
 variant: .long 0
 flags:   .long 0
 events:  .long 0
+calls:   .quad 0 /* what the MSRs hold */
+btf:     .long 0
 selectors: /* cs and ss of rings 0 and 3, by 2 * (WIDTH - 2) */
     .word 0, 0, 0, 0
     .word CODE16X, DATA16X, UCODE16X, UDATA16X

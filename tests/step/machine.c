@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "x86/regs.h"
+
 enum { RAM = 64 << 20, HASHED = 15 << 20, EXIT_PORT = 0xf4, ENOUGH = 50 * 1000 * 1000 };
 enum { PATIENCE_MS = 20000 }; /* for an engine with threads */
 
@@ -211,9 +213,27 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t n)
     return hash;
 }
 
+/* What lies behind a null selector, and the rights of segments in real mode, nobody can see, and
+ * processors differ. */
+static void forget_what_is_hidden(struct ringside_regs *regs)
+{
+    bool is_real = !(regs->cr0 & X86_CR0_PE);
+
+    for (struct ringside_segment *seg = regs->seg; seg < regs->seg + 6; seg++) {
+        if (is_real)
+            seg->access = 0;
+        else if (!(regs->rflags & X86_FLAG_VM) && seg->selector <= 3)
+            seg->limit = seg->access = 0;
+    }
+    if (regs->ldtr.selector <= 3)
+        regs->ldtr.limit = regs->ldtr.access = 0;
+}
+
 void machine_regs(struct machine *m, struct ringside_regs *out)
 {
     m->ops->target->read_regs(m->engine, 0, out);
+    if (m->ops != &soft_engine)
+        forget_what_is_hidden(out);
 }
 
 /* Every member of struct ringside_regs, without the padding between them. */
