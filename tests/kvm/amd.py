@@ -5,13 +5,12 @@ usage: amd.py RINGSIDE-STATIC HELLO SOAK-SMP-STATIC SOAK-KICKS-STATIC
 """
 # SPDX-License-Identifier: BSD-2-Clause
 import re
-import socket
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from amd_machine import HOST, ROOT, Machine, make_initrd, need_host
+from amd_machine import HOST, ROOT, Machine, free_port, make_initrd, need_host
 from peer import Debugger
 
 STEPS = 400
@@ -116,22 +115,14 @@ def check(machine, port):
 def main():
     ringside, hello, smp, kicks = (Path(name).resolve() for name in sys.argv[1:])
     need_host()
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         root, initrd = Path(folder) / 'root', Path(folder) / 'initrd'
         root.mkdir()
         make_initrd(root, initrd, ROOT / 'tests/kvm/init', {'ringside': ringside, 'soak_smp': smp, 'soak_kicks': kicks},
                     {'hello': hello, 'initrd': ROOT / '.cache/initrd', 'vmlinuz': HOST / 'vmlinuz'})
-        machine = Machine(initrd, port)
-        try:
+        with Machine(initrd, port) as machine:
             check(machine, port)
-        except (AssertionError, OSError) as error:
-            print(machine.text[-4000:])
-            sys.exit(f'not ok: {error}')
-        finally:
-            machine.kill()
 
 
 main()

@@ -8,13 +8,19 @@ import time
 import host
 from host import HOST, ROOT, make_initrd
 
-__all__ = ['HOST', 'ROOT', 'Machine', 'make_initrd', 'need_host']
+__all__ = ['HOST', 'ROOT', 'Machine', 'free_port', 'make_initrd', 'need_host']
 
 
 def need_host():
     """Ends the test as skipped where the machine cannot be made."""
     host.need(('qemu-system-x86_64', 'busybox', 'cpio', 'strip'),
               (HOST / 'vmlinuz', ROOT / '.cache/initrd'))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
 
 
 def nudge(monitor):

@@ -4,13 +4,12 @@
 usage: amd_pages.py RINGSIDE-STATIC HELLO
 """
 # SPDX-License-Identifier: BSD-2-Clause
-import socket
 import sys
 import tempfile
 from pathlib import Path
 
 import breakpoint_checks
-from amd_machine import HOST, ROOT, Machine, make_initrd, need_host
+from amd_machine import HOST, ROOT, Machine, free_port, make_initrd, need_host
 from peer import Debugger
 from symbols import symbols_of
 
@@ -52,9 +51,7 @@ def check(machine, port, hello):
 def main():
     ringside, hello = (Path(name).resolve() for name in sys.argv[1:])
     need_host()
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         root, initrd = Path(folder) / 'root', Path(folder) / 'initrd'
         root.mkdir()

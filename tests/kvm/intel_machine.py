@@ -69,6 +69,8 @@ def listen():
 class Machine(host.Console):
     """Bochs with the host kernel.  What is typed on its console is done, see init-intel."""
 
+    seconds = 1100  # two minutes, when it has a processor to itself
+
     def __init__(self, folder, image):
         with listen() as console, listen() as debugger:
             (folder / 'bochsrc').write_text(BOCHSRC.format(
