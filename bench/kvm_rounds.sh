@@ -52,11 +52,12 @@ work=$dir/work
 count() { # FILE RUN-OPTION...: entries and exits, to the file
     file=$1
     shift
+    : >"$dir/said" # what the one before said
     "$program" run -e kvm -m 16 -k "$hello" --report "$@" <"$work" >/dev/null 2>"$dir/said" &
     guest=$!
     if [ "$file" = gone ]; then
         while ! grep -q 'target remote' "$dir/said"; do sleep 0.1; done
-        "$client" "$port" steps 0.2 >/dev/null
+        "$client" "$port" steps 0.2 >/dev/null || exit 1
     fi
     wait "$guest"
     guest=
