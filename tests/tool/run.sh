@@ -113,8 +113,8 @@ for signal in INT:130 TERM:143 HUP:129; do
     expected=${signal#*:} signal=${signal%:*}
     mkfifo keys.$signal
     exec 9<>keys.$signal
-    # A shell's background job would ignore SIGINT.
-    env --default-signal=INT "$ringside" run -e "$engine" -k "$hello" -m 16 -G unix:debug.$signal --serial unix:serial.$signal \
+    # A shell's background job would ignore SIGINT, and what nohup started SIGHUP.
+    env --default-signal=INT,TERM,HUP "$ringside" run -e "$engine" -k "$hello" -m 16 -G unix:debug.$signal --serial unix:serial.$signal \
         <keys.$signal >/dev/null 2>err.$signal 9>&- &
     pid=$!
     children=$pid
