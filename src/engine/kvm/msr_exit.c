@@ -27,13 +27,12 @@ static bool steps(const struct kvm_machine *machine)
 
 void kvm_msr_tell(struct kvm_machine *machine)
 {
-    unsigned reasons =
-        (steps(machine) ? KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN : 0) |
-        (machine->filters ? KVM_MSR_EXIT_REASON_FILTER : 0);
+    bool faults = machine->features & KVM_TELLS_FAULTS && steps(machine);
+    unsigned reasons = (faults ? KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN : 0) |
+                       (machine->filters ? KVM_MSR_EXIT_REASON_FILTER : 0);
     struct kvm_enable_cap ask = {.cap = KVM_CAP_X86_USER_SPACE_MSR, .args = {reasons}};
 
-    if (machine->features & KVM_TELLS_FAULTS && reasons != machine->msr_exits &&
-        !ioctl(machine->vm_fd, KVM_ENABLE_CAP, &ask))
+    if (reasons != machine->msr_exits && !ioctl(machine->vm_fd, KVM_ENABLE_CAP, &ask))
         machine->msr_exits = reasons;
 }
 
@@ -126,7 +125,8 @@ static bool fill(struct filter *filter, const struct ringside_catch *catches, si
     return fits;
 }
 
-/* The kernel has to tell before anything is refused, and as long as anything is. */
+/* The kernel has to tell before anything is refused, and as long as anything is: else the guest
+ * would get a #GP. */
 int kvm_msr_filter(struct kvm_machine *machine, const struct ringside_catch *catches, size_t count)
 {
     struct filter filter;
@@ -138,7 +138,8 @@ int kvm_msr_filter(struct kvm_machine *machine, const struct ringside_catch *cat
         return RINGSIDE_OK;
     machine->filters = true;
     kvm_msr_tell(machine);
-    bool done = !ioctl(machine->vm_fd, KVM_X86_SET_MSR_FILTER, &filter.head);
+    bool done = machine->msr_exits & KVM_MSR_EXIT_REASON_FILTER &&
+                !ioctl(machine->vm_fd, KVM_X86_SET_MSR_FILTER, &filter.head);
     machine->filters = done ? filter.used : had;
     kvm_msr_tell(machine);
     return done ? RINGSIDE_OK : RINGSIDE_EIO;
